@@ -1,0 +1,138 @@
+"""The control API for tests: clients, accounts, settings, grants, troubles, the request log.
+
+JSON in, JSON out. 400 `{"error": text}` for an order that makes no sense, 404 for what does not
+exist.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Concatenate, ParamSpec, cast
+
+import orjson
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from providers.sandbox import switches, trouble
+from providers.sandbox.google.errors import GoogleError
+from providers.sandbox.google.times import zone_of
+from providers.sandbox.models import Account, Consent
+from providers.sandbox.oauth.grants import end_grant, put_client
+from providers.sandbox.seed.people import add_account
+from providers.sandbox.seed.plain import add_plain_events
+
+P = ParamSpec("P")
+Json = dict[str, Any]
+
+
+Control = Callable[Concatenate[HttpRequest, Json, P], Json]
+Endpoint = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def controls(*methods: str) -> Callable[[Control[P]], Endpoint[P]]:
+    """Make a JSON view of a function that takes (request, body, …) and returns a dict."""
+
+    def wrap(view: Control[P]) -> Endpoint[P]:
+        @functools.wraps(view)
+        def answer(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            if request.method not in methods:
+                return HttpResponseNotAllowed(methods)
+            try:
+                body = orjson.loads(request.body or b"{}")
+                content = orjson.dumps(view(request, body, *args, **kwargs))
+            except GoogleError as error:
+                return error.response()
+            except KeyError as error:
+                return JsonResponse({"error": f"{error.args[0]} is missing."}, status=400)
+            except (ValueError, TypeError) as error:
+                return JsonResponse({"error": str(error)}, status=400)
+            return HttpResponse(content, content_type="application/json")
+
+        return cast("Endpoint[P]", csrf_exempt(answer))
+
+    return wrap
+
+
+@controls("POST")
+def clients(_request: HttpRequest, body: Json) -> Json:
+    """`{client_id, client_secret, name?, redirect_uris: […]}`: create the client or replace it."""
+    client = put_client(
+        client_id=body["client_id"],
+        client_secret=body["client_secret"],
+        redirect_uris=body["redirect_uris"],
+        name=body.get("name", ""),
+    )
+    return {"client_id": client.client_id, "redirect_uris": client.redirect_uris.split()}
+
+
+@controls("GET", "POST")
+def accounts(request: HttpRequest, body: Json) -> Json:
+    """GET: all. POST `{email, name?, time_zone?, events?: N}`: a new one with N plain events."""
+    if request.method == "GET":
+        return {"accounts": [_described(account) for account in Account.objects.all()]}
+    if Account.objects.filter(email=body["email"]).exists():
+        raise ValueError(f"There is already an account {body['email']}.")
+    zone = body.get("time_zone", "UTC")
+    zone_of(zone)
+    with transaction.atomic():
+        account = add_account(email=body["email"], name=body.get("name", ""), time_zone=zone)
+        add_plain_events(account.entries.get().calendar, int(body.get("events", 0)))
+    return _described(account)
+
+
+@controls("GET", "POST")
+def settings_(request: HttpRequest, body: Json) -> Json:
+    """GET: the switches, see switches.Switches. POST: set some of them."""
+    return asdict(switches.change(body) if request.method == "POST" else switches.current())
+
+
+@controls("POST")
+def revoke(_request: HttpRequest, body: Json) -> Json:
+    """`{email, client_id?}`: the person takes access back, from one application or from all."""
+    consents = Consent.objects.select_related("account", "application").filter(
+        account__email=body["email"]
+    )
+    if "client_id" in body:
+        consents = consents.filter(application__client_id=body["client_id"])
+    ended = list(consents)
+    for consent in ended:
+        end_grant(account=consent.account, application=consent.application)
+    return {"revoked": len(ended)}
+
+
+@controls("GET", "POST", "DELETE")
+def troubles(request: HttpRequest, body: Json) -> Json:
+    """GET: what is ordered. POST: one more, with the fields of trouble.Trouble. DELETE: none."""
+    if request.method == "POST":
+        return asdict(trouble.order(trouble.Trouble(**body)))
+    if request.method == "DELETE":
+        trouble.clear()
+    return {"troubles": trouble.listed()}
+
+
+@controls("GET", "DELETE")
+def requests(request: HttpRequest, _body: Json) -> Json:
+    """GET: the last requests and the counts by target. DELETE: forget them."""
+    if request.method == "DELETE":
+        trouble.forget_requests()
+    return trouble.requests()
+
+
+def _described(account: Account) -> Json:
+    entries = account.entries.select_related("calendar")
+    return {
+        "email": account.email,
+        "name": account.name,
+        "sub": account.sub,
+        "time_zone": account.time_zone,
+        "calendars": [
+            {
+                "id": entry.calendar.google_id,
+                "summary": entry.calendar.summary,
+                "access_role": entry.access_role,
+                "primary": entry.primary,
+            }
+            for entry in entries
+        ],
+    }

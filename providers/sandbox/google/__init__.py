@@ -1,0 +1,1 @@
+"""The calendar API in the dialect of Google Calendar v3."""

@@ -1,0 +1,102 @@
+"""The event methods: list, get, insert, patch, update, delete."""
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.views.decorators.csrf import csrf_exempt
+
+from providers.sandbox.google import store
+from providers.sandbox.google.access import (
+    READ_EVENTS,
+    ROLES,
+    WRITE_EVENTS,
+    Call,
+    answer_json,
+    method,
+)
+from providers.sandbox.google.errors import GoogleError, not_found
+from providers.sandbox.google.listing import list_events
+from providers.sandbox.google.resources import reduced
+from providers.sandbox.google.store import Change
+from providers.sandbox.models import Calendar
+
+
+@csrf_exempt
+def collection(request: HttpRequest, calendar_id: str) -> HttpResponseBase:
+    """`calendars/{id}/events`: GET lists, POST inserts."""
+    if request.method == "GET":
+        return _list(request, calendar_id)
+    if request.method == "POST":
+        return _insert(request, calendar_id)
+    return HttpResponseNotAllowed(["GET", "POST"])
+
+
+@csrf_exempt
+def item(request: HttpRequest, calendar_id: str, event_id: str) -> HttpResponseBase:
+    """`calendars/{id}/events/{eventId}`: GET, PATCH, PUT, DELETE."""
+    if request.method == "GET":
+        return _get(request, calendar_id, event_id)
+    if request.method in {"PATCH", "PUT"}:
+        return _change(request, calendar_id, event_id)
+    if request.method == "DELETE":
+        return _delete(request, calendar_id, event_id)
+    return HttpResponseNotAllowed(["GET", "PATCH", "PUT", "DELETE"])
+
+
+@method(READ_EVENTS)
+def _list(call: Call, calendar_id: str) -> HttpResponse:
+    return list_events(call, call.entry(calendar_id))
+
+
+@method(READ_EVENTS)
+def _get(call: Call, calendar_id: str, event_id: str) -> HttpResponse:
+    entry = call.entry(calendar_id)
+    resource = store.loads(store.get(entry.calendar, event_id))
+    if call.request.headers.get("If-None-Match") == resource["etag"]:
+        return HttpResponse(status=304, headers={"ETag": resource["etag"]})
+    return _answer(reduced(resource, call.sees(entry)))
+
+
+@method(WRITE_EVENTS)
+def _insert(call: Call, calendar_id: str) -> HttpResponse:
+    calendar = _writable(call, calendar_id)
+    return _answer(store.insert(calendar, call.body(), _change_of(call)))
+
+
+@method(WRITE_EVENTS)
+def _change(call: Call, calendar_id: str, event_id: str) -> HttpResponse:
+    calendar = _writable(call, calendar_id)
+    write = store.patch if call.request.method == "PATCH" else store.replace
+    return _answer(write(calendar, event_id, call.body(), _change_of(call)))
+
+
+@method(WRITE_EVENTS)
+def _delete(call: Call, calendar_id: str, event_id: str) -> HttpResponse:
+    store.delete(_writable(call, calendar_id), event_id, _change_of(call))
+    return HttpResponse(status=204)
+
+
+@csrf_exempt
+def not_here(_request: HttpRequest, **_where: str) -> HttpResponse:
+    """Any other path under `/calendar/v3/`; also `events/watch`: the sandbox sends no pushes."""
+    return not_found().response()
+
+
+def _answer(resource: dict[str, object]) -> HttpResponse:
+    response = answer_json(resource)
+    response["ETag"] = str(resource["etag"])
+    return response
+
+
+def _change_of(call: Call) -> Change:
+    return Change(
+        actor=call.account.email,
+        conference=call.request.GET.get("conferenceDataVersion") == "1",
+        if_match=call.request.headers.get("If-Match"),
+    )
+
+
+def _writable(call: Call, calendar_id: str) -> Calendar:
+    entry = call.entry(calendar_id)
+    if ROLES.index(entry.access_role) < ROLES.index("writerWithoutPrivateAccess"):
+        message = "You need to have writer access to this calendar."
+        raise GoogleError(403, "requiredAccessLevel", message, domain="calendar")
+    return entry.calendar

@@ -1,0 +1,152 @@
+"""What the sandbox stores: people, their calendars, the events, and who was allowed what."""
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+
+
+class Account(AbstractBaseUser):
+    """A person with calendars. There is no password: the sign-in page lets you choose anybody."""
+
+    sub = models.CharField(max_length=40, unique=True)
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=200)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    list_seq = models.BigIntegerField(default=0)
+
+    objects = BaseUserManager["Account"]()
+
+    USERNAME_FIELD = "email"
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Calendar(models.Model):
+    """A calendar. `last_seq` numbers its changes; a sync token is such a number."""
+
+    google_id = models.CharField(max_length=255, unique=True)
+    owner = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="calendars")
+    summary = models.CharField(max_length=255)
+    description = models.TextField(blank=True)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    last_seq = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.google_id
+
+
+class CalendarEntry(models.Model):
+    """A calendar in somebody's list, with what that person may do there."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="entries")
+    calendar = models.ForeignKey(Calendar, on_delete=models.CASCADE, related_name="entries")
+    access_role = models.CharField(max_length=32)
+    primary = models.BooleanField(default=False)
+    selected = models.BooleanField(default=True)
+    hidden = models.BooleanField(default=False)
+    deleted = models.BooleanField(default=False)
+    summary_override = models.CharField(max_length=255, blank=True)
+    color_id = models.CharField(max_length=4, default="14")
+    background_color = models.CharField(max_length=7, default="#9fe1e7")
+    seq = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "calendar"], name="one_entry_per_calendar")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id}: {self.calendar_id}"
+
+
+class Event(models.Model):
+    """One row of a listing: a single event, the master of a series, or one instance of it.
+
+    `body` is the finished JSON of Google's event resource, so that a listing only joins texts.
+    `starts` and `ends` are Unix seconds (end exclusive; whole days in the calendar's zone). `seq`
+    is the number of the last change, unique in the calendar. `exception` marks an instance that
+    differs from its series.
+    """
+
+    SINGLE, MASTER, INSTANCE = "single", "master", "instance"
+
+    calendar = models.ForeignKey(
+        Calendar, on_delete=models.CASCADE, related_name="events", db_index=False
+    )
+    event_id = models.CharField(max_length=1100)
+    kind = models.CharField(max_length=8)
+    exception = models.BooleanField(default=False)
+    status = models.CharField(max_length=9)
+    starts = models.BigIntegerField()
+    ends = models.BigIntegerField()
+    updated_ms = models.BigIntegerField()
+    seq = models.BigIntegerField()
+    series_id = models.CharField(max_length=1100, default="")
+    body = models.TextField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["calendar", "event_id"], name="one_event_per_id")
+        ]
+        indexes = [
+            models.Index(fields=["calendar"], name="event_by_calendar"),
+            models.Index(fields=["calendar", "seq"], name="event_by_change"),
+            models.Index(fields=["calendar", "starts"], name="event_by_start"),
+            models.Index(
+                fields=["calendar", "series_id"],
+                name="event_by_series",
+                condition=~models.Q(series_id=""),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.event_id
+
+
+class Consent(models.Model):
+    """What a person allowed an application; deleted when access is taken back."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="consents")
+    application = models.ForeignKey(
+        "oauth2_provider.Application", on_delete=models.CASCADE, related_name="+"
+    )
+    scopes = models.TextField()
+    offline = models.BooleanField(default=False)
+    updated = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-updated"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "application"], name="one_consent_per_client"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id}: {self.application_id}"
+
+
+class IssuedCode(models.Model):
+    """Remembers an authorization code (its digest) beyond its use, to punish a second use.
+
+    RFC 6749 section 4.1.2: a code used twice revokes what came of it.
+    """
+
+    digest = models.CharField(max_length=64, unique=True)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    application = models.ForeignKey(
+        "oauth2_provider.Application", on_delete=models.CASCADE, related_name="+"
+    )
+    gives_refresh_token = models.BooleanField()
+    used = models.BooleanField(default=False)
+    created = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.digest

@@ -1,0 +1,1 @@
+"""The authorization server: django-oauth-toolkit with Google's habits."""
