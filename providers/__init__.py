@@ -1,0 +1,1 @@
+"""Providers: connecting people's calendars and keeping them in sync."""

@@ -1,0 +1,99 @@
+"""Google's refusals as typed errors.
+
+`errors[0].reason` decides, never the message. Statuses and reasons:
+https://developers.google.com/workspace/calendar/api/guides/errors
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from providers.base import Response
+from providers.errors import (
+    AccessTokenRejected,
+    CalendarForbidden,
+    CalendarNotFound,
+    CursorExpired,
+    InvalidResponse,
+    Misconfigured,
+    ProviderError,
+    ProviderUnavailable,
+    QuotaExceeded,
+    RateLimited,
+    RequestRefused,
+    ScopeMissing,
+)
+from providers.http import clean_text, retry_after_seconds
+
+_REASONS: dict[str, type[ProviderError]] = {
+    "authError": AccessTokenRejected,
+    "userRateLimitExceeded": RateLimited,
+    "rateLimitExceeded": RateLimited,
+    "RATE_LIMIT_EXCEEDED": RateLimited,
+    "quotaExceeded": QuotaExceeded,
+    "dailyLimitExceeded": QuotaExceeded,
+    "insufficientPermissions": ScopeMissing,
+    "ACCESS_TOKEN_SCOPE_INSUFFICIENT": ScopeMissing,
+    "insufficient_scope": ScopeMissing,
+    "accessNotConfigured": Misconfigured,
+    "SERVICE_DISABLED": Misconfigured,
+    "forbidden": CalendarForbidden,
+    "requiredAccessLevel": CalendarForbidden,
+    "notFound": CalendarNotFound,
+    "fullSyncRequired": CursorExpired,
+    "updatedMinTooLongAgo": CursorExpired,
+}
+
+
+def failure(response: Response, *, resuming: bool = False) -> ProviderError:
+    """The error that an answer other than 200 is.
+
+    `resuming`: the request carried a sync token or a page token, which is what is wrong when Google
+    answers 400 or 410. An answer without Google's error body (HTML of a gateway, nothing) never
+    says anything about a calendar or a grant.
+    """
+    status, body = response.status, _error(response.body)
+    reason = _reason(body)
+    kind = _kind(status, reason, known=body is not None, resuming=resuming)
+    error = kind(f"Google answered HTTP {status} {clean_text(reason, 60)}".rstrip() + ".")
+    error.retry_after = retry_after_seconds(response.headers, datetime.now(UTC))
+    return error
+
+
+def _kind(status: int, reason: str, *, known: bool, resuming: bool) -> type[ProviderError]:
+    by_reason = _REASONS.get(reason)
+    if status >= 500:
+        return ProviderUnavailable
+    if status == 401:
+        return AccessTokenRejected
+    if status == 429:
+        return QuotaExceeded if by_reason is QuotaExceeded else RateLimited
+    if status in {400, 410} and resuming:
+        return CursorExpired
+    if status < 400 or not known:
+        return InvalidResponse
+    if status in {403, 404, 410} and by_reason is not None:
+        return by_reason
+    return CalendarNotFound if status == 404 else RequestRefused
+
+
+def _error(body: bytes) -> dict[str, Any] | None:
+    try:
+        error = json.loads(body)["error"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    if error == "insufficient_scope":  # userinfo speaks RFC 6750 (section 3.1) instead
+        return {"errors": [{"reason": error}]}
+    return error if isinstance(error, dict) else None
+
+
+def _reason(error: dict[str, Any] | None) -> str:
+    """`errors[0].reason`; where that list is missing, the reason among the `details`."""
+    for name in ("errors", "details"):
+        entries = (error or {}).get(name)
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict) and isinstance(reason := entry.get("reason"), str):
+                return reason
+    return ""

@@ -1,0 +1,134 @@
+"""One page of `events.list`, read as far as it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from providers.base import EventQuery, InvalidEvent, RemoteEvent, Window
+from providers.errors import InvalidResponse
+from providers.google.events import to_remote
+from providers.google.times import Unreadable
+from providers.google.wire import Event, EventHead, EventsPage
+from providers.http import clean_text, decode_json, repair_json
+
+_head = msgspec.json.Decoder(EventHead).decode
+_event = msgspec.json.Decoder(Event).decode
+# msgspec's errors are ValueErrors; RecursionError is deeper nesting than it follows.
+_MALFORMED = (ValueError, RecursionError)
+
+
+class Page:
+    """A `providers.base.EventPage` of Google. Raises InvalidResponse when `body` is none.
+
+    Of a full listing only ids and versions are decoded until `read()`. Of an incremental one
+    everything is: Google may name events outside of the window then (the query cannot carry it
+    beside a sync token), and what left the window is `removed`.
+    """
+
+    def __init__(self, body: bytes, query: EventQuery) -> None:
+        listing = decode_json(body, EventsPage)
+        self.next_page_token = listing.next_page_token
+        self.next_cursor = "" if listing.next_page_token else listing.next_sync_token
+        if not (self.next_page_token or self.next_cursor):
+            raise InvalidResponse("Google's page has neither a page token nor a sync token.")
+        self._calendar_zone = listing.time_zone
+        self._hides_details = listing.access_role == "freeBusyReader"
+        versions: dict[str, str] = {}
+        self.versions: Mapping[str, str] = versions
+        self._raw: dict[str, msgspec.Raw] = {}
+        self._known: dict[str, RemoteEvent | InvalidEvent] = {}
+        self._nameless: list[InvalidEvent] = []
+        removed: dict[str, None] = {}
+        window = query.window if query.cursor else None
+        for raw in listing.items:
+            try:
+                head = _head(raw)
+            except _MALFORMED:
+                head = _rescued_head(raw)
+            if not head.id:
+                self._nameless.append(InvalidEvent("", "it has no id"))
+                continue
+            # The same id may come twice: the last one counts.
+            removed.pop(head.id, None)
+            self._known.pop(head.id, None)
+            if self._is_gone(head, raw, window):
+                removed[head.id] = None
+                versions.pop(head.id, None)
+            else:
+                versions[head.id] = head.etag
+                self._raw[head.id] = raw
+        self.removed = tuple(removed)
+
+    def read(self, ids: Collection[str]) -> tuple[list[RemoteEvent], list[InvalidEvent]]:
+        """The events with these ids, and those that could not be understood. Events without an id
+        are among the latter, whatever is asked for.
+        """
+        wanted = [name for name in dict.fromkeys(ids) if name in self.versions]
+        results = [self._known.get(name) or self._converted(self._raw[name]) for name in wanted]
+        events = [result for result in results if isinstance(result, RemoteEvent)]
+        invalid = [result for result in results if isinstance(result, InvalidEvent)]
+        return events, invalid + self._nameless
+
+    def _is_gone(self, head: EventHead, raw: msgspec.Raw, window: Window | None) -> bool:
+        """Whether an event is not to be kept: deleted, or outside of the window."""
+        cancelled = head.status == "cancelled"
+        if cancelled and not head.recurring_event_id:
+            return True
+        if not cancelled and window is None:
+            return False
+        result = self._known[head.id] = self._converted(raw)
+        if isinstance(result, InvalidEvent):
+            # A cancelled occurrence that does not even say when it was takes no time away.
+            return cancelled
+        return window is not None and not (
+            result.end_at > window.start and result.start_at < window.end
+        )
+
+    def _converted(self, raw: msgspec.Raw) -> RemoteEvent | InvalidEvent:
+        try:
+            event = _event(raw)
+        except _MALFORMED:
+            rescued = _rescued(raw)
+            if isinstance(rescued, InvalidEvent):
+                return rescued
+            event = rescued
+        try:
+            return to_remote(
+                event, calendar_zone=self._calendar_zone, hides_details=self._hides_details
+            )
+        except Unreadable as error:
+            return InvalidEvent(event.id, str(error))
+
+
+def _rescued(raw: msgspec.Raw) -> Event | InvalidEvent:
+    """A malformed event that is not beyond repair: null instead of absent, a number as text, a
+    damaged character.
+    """
+    try:
+        return msgspec.convert(_without_nulls(_repaired(raw)), Event, strict=False)
+    except _MALFORMED as error:
+        return InvalidEvent(_rescued_head(raw).id, clean_text(error, 200))
+
+
+def _rescued_head(raw: msgspec.Raw) -> EventHead:
+    """What can be read of the identity; an empty id when nothing can."""
+    try:
+        loose = _repaired(raw)
+    except _MALFORMED:
+        return EventHead()
+    loose = loose if isinstance(loose, dict) else {}
+    names = ("etag", "id", "status", "recurringEventId")
+    return EventHead(*(v if isinstance(v := loose.get(name), str) else "" for name in names))
+
+
+def _repaired(raw: msgspec.Raw) -> Any:
+    return msgspec.json.decode(repair_json(bytes(raw)))
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(v) for name, v in value.items() if v is not None}
+    return [_without_nulls(v) for v in value] if isinstance(value, list) else value

@@ -1,0 +1,175 @@
+"""Google Calendar: its endpoints, scopes and calls.
+
+https://developers.google.com/identity/protocols/oauth2/web-server and
+https://developers.google.com/workspace/calendar/api/v3/reference
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import ClassVar, TypeVar
+from urllib.parse import urlencode
+
+from providers.base import (
+    Account,
+    ClientRegistration,
+    Endpoints,
+    EventQuery,
+    Http,
+    OAuth2Provider,
+    RemoteCalendar,
+    Response,
+)
+from providers.errors import CalendarNotFound, InvalidResponse, ScopeMissing
+from providers.google.errors import failure
+from providers.google.page import Page
+from providers.google.times import zone
+from providers.google.wire import EVENT_FIELDS, CalendarEntry, CalendarList, Userinfo
+from providers.http import decode_json, path_segment
+
+T = TypeVar("T")
+
+_SCOPE = "https://www.googleapis.com/auth/"
+# Which granted scope covers what reading needs:
+# https://developers.google.com/workspace/calendar/api/auth
+_COVERED_BY = {
+    f"{_SCOPE}calendar.calendarlist.readonly": frozenset(
+        f"{_SCOPE}{name}"
+        for name in (
+            "calendar.calendarlist.readonly",
+            "calendar.calendarlist",
+            "calendar.readonly",
+            "calendar",
+        )
+    ),
+    f"{_SCOPE}calendar.events.readonly": frozenset(
+        f"{_SCOPE}{name}"
+        for name in ("calendar.events.readonly", "calendar.events", "calendar.readonly", "calendar")
+    ),
+}
+_MAX_CALENDAR_PAGES = 40  # of 250; nobody has ten thousand calendars, but a server can loop
+
+
+class GoogleProvider(OAuth2Provider):
+    """Google's OAuth 2.0 server and Calendar API v3, read-only."""
+
+    kind = "google"
+    name = "Google Calendar"
+    capabilities = frozenset({"calendars.read", "events.read", "events.incremental"})
+    endpoints = Endpoints(
+        authorization="https://accounts.google.com/o/oauth2/v2/auth",
+        token="https://oauth2.googleapis.com/token",  # noqa: S106  (an address)
+        revocation="https://oauth2.googleapis.com/revoke",
+        userinfo="https://openidconnect.googleapis.com/v1/userinfo",
+        api_root="https://www.googleapis.com/calendar/v3",
+        issuer="https://accounts.google.com",
+    )
+    default_scopes: ClassVar[tuple[str, ...]] = ("openid", "email", *_COVERED_BY)
+
+    def authorization_parameters(self, *, login_hint: str) -> Mapping[str, str]:
+        """`offline` and the forced consent are what a refresh token takes:
+        https://developers.google.com/identity/protocols/oauth2/web-server#offline
+        """
+        if login_hint:
+            return {"access_type": "offline", "prompt": "consent", "login_hint": login_hint}
+        return {"access_type": "offline", "prompt": "select_account consent"}
+
+    def missing_scopes(self, granted: Collection[str]) -> tuple[str, ...]:
+        """People can untick scopes one by one, and a wider scope may be granted instead:
+        https://developers.google.com/identity/protocols/oauth2/resources/granular-permissions
+        """
+        return tuple(need for need, by in _COVERED_BY.items() if by.isdisjoint(granted))
+
+    def fetch_account(self, http: Http, registration: ClientRegistration, token: str) -> Account:
+        """The account of the token. Raises ScopeMissing when its e-mail address is not shown."""
+        found = _get(http, registration.endpoints.userinfo, {}, token, Userinfo)
+        if not found.sub:
+            raise InvalidResponse("Google's userinfo names no account.")
+        if not found.email:
+            raise ScopeMissing("The grant does not show the e-mail address.", missing=("email",))
+        verified = found.email_verified in {True, "true"}
+        return Account(found.sub, found.email, verified, found.name)
+
+    def fetch_calendar(
+        self, http: Http, registration: ClientRegistration, token: str, calendar_id: str
+    ) -> RemoteCalendar:
+        """An entry of the account's list; `primary` comes back with its real id."""
+        url = f"{registration.endpoints.api_root}/users/me/calendarList/{_segment(calendar_id)}"
+        entry = _get(http, url, {}, token, CalendarEntry)
+        if entry.deleted:
+            raise CalendarNotFound("The calendar was removed from the account's list.")
+        return _calendar(entry)
+
+    def list_calendars(
+        self, http: Http, registration: ClientRegistration, token: str
+    ) -> list[RemoteCalendar]:
+        """All entries that the account has not hidden, the primary one first."""
+        url = f"{registration.endpoints.api_root}/users/me/calendarList"
+        entries: list[CalendarEntry] = []
+        parameters = {"maxResults": "250"}
+        for _ in range(_MAX_CALENDAR_PAGES):
+            page = _get(http, url, parameters, token, CalendarList)
+            entries += page.items
+            if not page.next_page_token:
+                break
+            parameters["pageToken"] = page.next_page_token
+        else:
+            raise InvalidResponse("Google's list of calendars has no end.")
+        entries.sort(key=lambda entry: not entry.primary)
+        return [_calendar(entry) for entry in entries if not entry.deleted]
+
+    def fetch_events(
+        self, http: Http, registration: ClientRegistration, token: str, query: EventQuery
+    ) -> Page:
+        """One page of occurrences; series come expanded. Every page of a listing must be asked for
+        with the same window and cursor:
+        https://developers.google.com/workspace/calendar/api/guides/sync
+        """
+        parameters = {"singleEvents": "true", "maxResults": "2500", "fields": EVENT_FIELDS}
+        if query.cursor:
+            parameters["syncToken"] = query.cursor  # time bounds beside it are refused
+        else:
+            parameters["timeMin"] = _rfc3339(query.window.start)
+            parameters["timeMax"] = _rfc3339(query.window.end)
+        if query.page_token:
+            parameters["pageToken"] = query.page_token
+        url = f"{registration.endpoints.api_root}/calendars/{_segment(query.calendar_id)}/events"
+        response = _request(http, url, parameters, token)
+        if response.status != 200:
+            raise failure(response, resuming=bool(query.cursor or query.page_token))
+        return Page(response.body, query)
+
+
+def _request(http: Http, url: str, parameters: Mapping[str, str], token: str) -> Response:
+    if parameters:
+        url = f"{url}?{urlencode(parameters, safe='(),:')}"
+    return http.request("GET", url, headers={"Authorization": f"Bearer {token}"})
+
+
+def _get(http: Http, url: str, parameters: Mapping[str, str], token: str, kind: type[T]) -> T:
+    response = _request(http, url, parameters, token)
+    if response.status != 200:
+        raise failure(response)
+    return decode_json(response.body, kind)
+
+
+def _segment(calendar_id: str) -> str:
+    if not calendar_id.strip("."):  # servers resolve dots in paths
+        raise CalendarNotFound("This is no calendar id.")
+    return path_segment(calendar_id)
+
+
+def _calendar(entry: CalendarEntry) -> RemoteCalendar:
+    return RemoteCalendar(
+        id=entry.id,
+        name=entry.summary_override or entry.summary or entry.id,
+        time_zone=entry.time_zone if zone(entry.time_zone) else "",
+        access_role=entry.access_role,
+        is_primary=entry.primary,
+        color=entry.background_color,
+    )
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,544 @@
+"""What every OAuth provider's adapter must do, against a real server of its protocol.
+
+A test module subclasses `World` for its server and `ProviderContract` as a test class with a
+fixture `world`. Every test gets a world with an account of its own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from providers import oauth2
+from providers.base import (
+    ClientRegistration,
+    EventPage,
+    EventQuery,
+    Http,
+    InvalidEvent,
+    OAuth2Provider,
+    RemoteEvent,
+    Response,
+    TokenSet,
+    Window,
+)
+from providers.errors import (
+    AccessTokenRejected,
+    AuthorizationRevoked,
+    CalendarNotFound,
+    CodeRejected,
+    CursorExpired,
+    InvalidResponse,
+    Misconfigured,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+    ScopeMissing,
+)
+
+ZONE = "Europe/Berlin"
+HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+WINDOW = Window(TODAY - 60 * DAY, TODAY + 365 * DAY)
+
+When = datetime | date
+
+TROUBLES: dict[str, type[ProviderError]] = {
+    "rate_limited": RateLimited,
+    "server_error": ProviderUnavailable,
+    "html": InvalidResponse,
+    "nothing": InvalidResponse,
+    "too_much": InvalidResponse,
+    "cut_off": ProviderUnavailable,
+}
+
+
+def wall(moment: datetime) -> datetime:
+    """What clocks in ZONE show; the naive times of this module are such."""
+    return moment.astimezone(ZoneInfo(ZONE)).replace(tzinfo=None)
+
+
+def utc(wall_clock: datetime) -> datetime:
+    return wall_clock.replace(tzinfo=ZoneInfo(ZONE)).astimezone(UTC)
+
+
+def next_clock_change() -> date:
+    """The next Sunday on which ZONE changes its clocks."""
+    noons = (wall(TODAY + n * DAY).replace(hour=12) for n in range(366))
+    return next((noon + DAY).date() for noon in noons if utc(noon + DAY) - utc(noon) != DAY)
+
+
+CHANGE = next_clock_change()
+# Ten o'clock on the fourth Monday before the clocks change.
+MONDAY = datetime.combine(CHANGE - timedelta(days=27), time(10))
+
+
+class World(ABC):
+    """One account at a server that speaks the provider's protocol, and its owner's hands."""
+
+    provider: OAuth2Provider
+    registration: ClientRegistration
+    http: Http
+    redirect_uri: str
+    email: str
+    calendar_id: str
+
+    @abstractmethod
+    def authorize(self, url: str, *, scopes: tuple[str, ...] | None = None) -> Mapping[str, str]:
+        """Walk through the provider's pages, ticking only `scopes`; what the browser brings."""
+
+    @abstractmethod
+    def add(self, title: str, start: When, end: When, *, weekly: int = 0) -> str:
+        """Add an event in ZONE, or a series of `weekly` occurrences; its id."""
+
+    @abstractmethod
+    def fill(self, count: int) -> None:
+        """Add so many events, all inside of WINDOW."""
+
+    @abstractmethod
+    def rename(self, event_id: str, title: str) -> None: ...
+
+    @abstractmethod
+    def move(self, event_id: str, start: When, end: When) -> None: ...
+
+    @abstractmethod
+    def delete(self, event_id: str) -> None:
+        """Delete an event, or cancel one occurrence."""
+
+    @abstractmethod
+    def take_access_back(self) -> None:
+        """The person ends the grant at the provider."""
+
+    @abstractmethod
+    def trouble(self, kind: str, target: str) -> None:
+        """The next request to `target` (token, userinfo, calendars, events, revoke) fails so."""
+
+    @abstractmethod
+    def damage(self, body: bytes, event_id: str) -> bytes:
+        """A page in which one event's start is nonsense."""
+
+    @abstractmethod
+    def patient_for(self, seconds: float) -> Http:
+        """An `Http` that waits no longer for an answer."""
+
+
+@dataclass
+class Tampering:
+    """An `Http` that changes what comes back."""
+
+    http: Http
+    change: Callable[[bytes], bytes]
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        max_bytes: int | None = None,
+    ) -> Response:
+        got = self.http.request(method, url, headers=headers, body=body, max_bytes=max_bytes)
+        return replace(got, body=self.change(got.body))
+
+
+@dataclass
+class Listing:
+    """A listing, read to its end."""
+
+    pages: list[EventPage]
+    events: list[RemoteEvent]
+    invalid: list[InvalidEvent]
+
+    @property
+    def removed(self) -> set[str]:
+        return {event_id for page in self.pages for event_id in page.removed}
+
+    @property
+    def cursor(self) -> str:
+        return self.pages[-1].next_cursor
+
+    def titles(self) -> list[str]:
+        return sorted(event.title for event in self.events)
+
+
+class Connected:
+    """A world with tokens."""
+
+    def __init__(self, world: World, *, scopes: tuple[str, ...] | None = None) -> None:
+        self.world = world
+        self.provider, self.registration = world.provider, world.registration
+        self.state, self.verifier = oauth2.new_state(), oauth2.new_code_verifier()
+        url = oauth2.authorization_url(
+            world.provider,
+            world.registration,
+            redirect_uri=world.redirect_uri,
+            state=self.state,
+            code_verifier=self.verifier,
+            login_hint=world.email,
+        )
+        self.back = world.authorize(url, scopes=scopes)
+        self.tokens = self.exchange()
+
+    def exchange(self, **changes: str) -> TokenSet:
+        given = {"code": self.back["code"], "code_verifier": self.verifier} | changes
+        return oauth2.exchange_code(
+            self.world.http,
+            self.provider,
+            self.registration,
+            redirect_uri=self.world.redirect_uri,
+            **given,
+        )
+
+    def refresh(self, registration: ClientRegistration | None = None) -> TokenSet:
+        assert self.tokens.refresh_token is not None
+        return oauth2.refresh(
+            self.world.http,
+            self.provider,
+            registration or self.registration,
+            refresh_token=self.tokens.refresh_token,
+        )
+
+    def page(
+        self, *, http: Http | None = None, cursor: str = "", page_token: str = ""
+    ) -> EventPage:
+        return self.provider.fetch_events(
+            http or self.world.http,
+            self.registration,
+            self.tokens.access_token,
+            EventQuery(self.world.calendar_id, WINDOW, cursor, page_token),
+        )
+
+    def listing(self, cursor: str = "", *, http: Http | None = None) -> Listing:
+        found = Listing([], [], [])
+        page_token = ""
+        while True:
+            page = self.page(http=http, cursor=cursor, page_token=page_token)
+            assert bool(page.next_page_token) != bool(page.next_cursor)
+            events, invalid = page.read(page.versions)
+            assert {event.id: event.etag for event in events}.items() <= page.versions.items()
+            found.pages.append(page)
+            found.events += events
+            found.invalid += invalid
+            if not (page_token := page.next_page_token):
+                return found
+
+    def call(self, target: str, http: Http | None = None) -> object:
+        """A request to what `World.trouble` calls `target`."""
+        used, token = http or self.world.http, self.tokens.access_token
+        calls: dict[str, Callable[[], object]] = {
+            "userinfo": lambda: self.provider.fetch_account(used, self.registration, token),
+            "calendars": lambda: self.provider.list_calendars(used, self.registration, token),
+            "events": lambda: self.page(http=used),
+            "token": self.refresh,
+            "revoke": lambda: oauth2.revoke(used, self.provider, self.registration, token=token),
+        }
+        return calls[target]()
+
+
+class ProviderContract:
+    """Inherit as `Test…` with a fixture `world`; pytest does the rest."""
+
+    @pytest.fixture
+    def connected(self, world: World) -> Connected:
+        return Connected(world)
+
+    # Authorisation
+
+    def test_the_default_scopes_suffice(self, world: World) -> None:
+        assert world.provider.missing_scopes(world.provider.default_scopes) == ()
+        assert world.provider.missing_scopes(()) != ()
+
+    def test_authorising(self, connected: Connected) -> None:
+        assert connected.back["state"] == connected.state
+        oauth2.check_issuer(connected.provider, connected.registration, connected.back.get("iss"))
+        tokens = connected.tokens
+        assert tokens.refresh_token
+        assert connected.provider.missing_scopes(tokens.scopes) == ()
+        assert datetime.now(UTC) < tokens.expires_at < datetime.now(UTC) + timedelta(days=1)
+
+    def test_a_code_works_once(self, connected: Connected) -> None:
+        with pytest.raises(CodeRejected):
+            connected.exchange()
+
+    def test_a_code_needs_its_verifier(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(
+            Connected, "exchange", lambda _, **__: TokenSet("", datetime.now(UTC), None, ())
+        )
+        connected = Connected(world)
+        monkeypatch.undo()
+        with pytest.raises(CodeRejected):
+            connected.exchange(code_verifier=oauth2.new_code_verifier())
+
+    def test_refreshing(self, connected: Connected) -> None:
+        fresh = connected.refresh()
+        assert fresh.access_token != connected.tokens.access_token
+        connected.tokens = replace(fresh, refresh_token=connected.tokens.refresh_token)
+        assert connected.listing().events == []
+
+    def test_scopes_that_were_not_granted(self, world: World) -> None:
+        needed = world.provider.missing_scopes(())
+        connected = Connected(world, scopes=needed[:1])
+        assert connected.provider.missing_scopes(connected.tokens.scopes) == needed[1:]
+        with pytest.raises(ScopeMissing):
+            connected.page()
+
+    def test_access_taken_back(self, connected: Connected) -> None:
+        connected.world.take_access_back()
+        for target in ("userinfo", "calendars", "events"):
+            with pytest.raises(AccessTokenRejected):
+                connected.call(target)
+        with pytest.raises(AuthorizationRevoked):
+            connected.refresh()
+
+    def test_revoking_twice(self, connected: Connected) -> None:
+        connected.call("revoke")
+        connected.call("revoke")
+        with pytest.raises(AuthorizationRevoked):
+            connected.refresh()
+
+    def test_a_wrong_client_secret(self, connected: Connected) -> None:
+        with pytest.raises(Misconfigured):
+            connected.refresh(replace(connected.registration, client_secret="wrong"))
+        connected.refresh()  # the connection is none the worse
+
+    def test_a_wrong_access_token(self, connected: Connected) -> None:
+        connected.tokens = replace(connected.tokens, access_token="wrong")
+        for target in ("userinfo", "calendars", "events"):
+            with pytest.raises(AccessTokenRejected):
+                connected.call(target)
+
+    # Account and calendars
+
+    def test_account(self, connected: Connected) -> None:
+        account = connected.provider.fetch_account(
+            connected.world.http, connected.registration, connected.tokens.access_token
+        )
+        assert account.subject
+        assert account.email == connected.world.email
+        assert account.email_verified
+
+    def test_calendars(self, connected: Connected) -> None:
+        given = connected.world.http, connected.registration, connected.tokens.access_token
+        calendars = connected.provider.list_calendars(*given)
+        assert calendars[0].is_primary
+        assert not any(calendar.is_primary for calendar in calendars[1:])
+        assert connected.world.calendar_id in {calendar.id for calendar in calendars}
+        for calendar in calendars:
+            assert connected.provider.fetch_calendar(*given, calendar.id) == calendar
+        assert connected.provider.fetch_calendar(*given, "primary") == calendars[0]
+
+    @pytest.mark.parametrize("calendar_id", ["nobody@nowhere.example", "a/b?c#d e", "..", ""])
+    def test_no_such_calendar(self, connected: Connected, calendar_id: str) -> None:
+        given = connected.world.http, connected.registration, connected.tokens.access_token
+        with pytest.raises(CalendarNotFound):
+            connected.provider.fetch_calendar(*given, calendar_id)
+        with pytest.raises(CalendarNotFound):
+            connected.provider.fetch_events(*given, EventQuery(calendar_id, WINDOW))
+
+    # Listing
+
+    def test_an_empty_calendar(self, connected: Connected) -> None:
+        listing = connected.listing()
+        assert (listing.events, listing.invalid, listing.removed) == ([], [], set())
+        assert listing.cursor
+
+    def test_one_event(self, connected: Connected) -> None:
+        event_id = connected.world.add("Lunch", MONDAY, MONDAY + HOUR)
+        [event] = connected.listing().events
+        assert (event.id, event.title, event.status) == (event_id, "Lunch", "confirmed")
+        assert (event.start_at, event.end_at) == (utc(MONDAY), utc(MONDAY + HOUR))
+        assert (event.all_day, event.time_zone, event.busy) == (False, ZONE, True)
+        assert event.etag
+        assert event.ical_uid
+        assert event.remote_updated_at is not None
+
+    def test_pages(self, connected: Connected) -> None:
+        connected.world.fill(2600)
+        listing = connected.listing()
+        assert len(listing.pages) > 1
+        assert len(listing.events) == len({event.id for event in listing.events}) == 2600
+        assert listing.invalid == []
+
+    def test_the_window(self, connected: Connected) -> None:
+        first, last = wall(WINDOW.start), wall(WINDOW.end)
+        connected.world.add("Ends at the start", first - HOUR, first)
+        connected.world.add("Across the start", first - HOUR, first + HOUR)
+        connected.world.add("Across the end", last - HOUR, last + HOUR)
+        connected.world.add("Starts at the end", last, last + HOUR)
+        assert connected.listing().titles() == ["Across the end", "Across the start"]
+
+    def test_all_day(self, connected: Connected) -> None:
+        first, last = CHANGE - DAY, CHANGE + DAY
+        connected.world.add("Trip", first, last)
+        [event] = connected.listing().events
+        assert event.all_day
+        assert (event.start_date, event.end_date) == (first, last)
+        assert event.start_at == utc(datetime.combine(first, time()))
+        assert event.end_at == utc(datetime.combine(last, time()))
+        assert event.end_at - event.start_at != 2 * DAY  # the clocks change in between
+        assert event.time_zone == ZONE
+
+    def test_a_series_comes_as_occurrences(self, connected: Connected) -> None:
+        connected.world.add("Stand-up", MONDAY, MONDAY + HOUR, weekly=6)
+        events = sorted(connected.listing().events, key=lambda event: event.start_at)
+        assert len(events) == len({event.id for event in events}) == 6
+        assert len({event.series_id for event in events}) == 1
+        assert [wall(event.start_at) for event in events] == [MONDAY + n * WEEK for n in range(6)]
+        assert events[4].start_at - events[3].start_at != WEEK  # the clocks change in between
+        assert len({event.original_start for event in events}) == 6
+
+    def test_a_malformed_event_is_alone(self, connected: Connected) -> None:
+        bad = connected.world.add("Bad", MONDAY, MONDAY + HOUR)
+        connected.world.add("Good", MONDAY, MONDAY + HOUR)
+        tampering = Tampering(connected.world.http, lambda body: connected.world.damage(body, bad))
+        listing = connected.listing(http=tampering)
+        assert listing.titles() == ["Good"]
+        assert [invalid.id for invalid in listing.invalid] == [bad]
+        assert bad in listing.pages[0].versions  # it was seen: nothing may sweep it away
+        assert listing.cursor
+
+    # Changes
+
+    def test_nothing_changed(self, connected: Connected) -> None:
+        connected.world.add("Lunch", MONDAY, MONDAY + HOUR)
+        changes = connected.listing(connected.listing().cursor)
+        assert (changes.events, changes.removed) == ([], set())
+        assert changes.cursor
+
+    def test_changes(self, connected: Connected) -> None:
+        world = connected.world
+        ids = {
+            title: world.add(title, MONDAY, MONDAY + HOUR)
+            for title in ("same", "renamed", "moved", "deleted")
+        }
+        first = connected.listing()
+        versions = dict(first.pages[0].versions)
+        world.rename(ids["renamed"], "new name")
+        world.move(ids["moved"], MONDAY + 2 * HOUR, MONDAY + 3 * HOUR)
+        world.delete(ids["deleted"])
+        added = world.add("added", MONDAY, MONDAY + HOUR)
+        changes = connected.listing(first.cursor)
+        assert changes.titles() == ["added", "moved", "new name"]
+        assert changes.removed == {ids["deleted"]}
+        by_id = {event.id: event for event in changes.events}
+        assert by_id.keys() == {ids["renamed"], ids["moved"], added}
+        assert by_id[ids["moved"]].start_at == utc(MONDAY + 2 * HOUR)
+        assert all(event.etag != versions.get(event.id) for event in changes.events)
+        assert connected.listing(changes.cursor).events == []
+
+    def test_an_event_that_leaves_the_window_and_comes_back(self, connected: Connected) -> None:
+        event_id = connected.world.add("Wanderer", MONDAY, MONDAY + HOUR)
+        cursor = connected.listing().cursor
+        far = MONDAY + 2000 * DAY
+        connected.world.move(event_id, far, far + HOUR)
+        gone = connected.listing(cursor)
+        assert (gone.events, gone.removed) == ([], {event_id})
+        connected.world.move(event_id, MONDAY, MONDAY + HOUR)
+        back = connected.listing(gone.cursor)
+        assert (back.titles(), back.removed) == (["Wanderer"], set())
+
+    def test_a_cancelled_occurrence(self, connected: Connected) -> None:
+        connected.world.add("Stand-up", MONDAY, MONDAY + HOUR, weekly=3)
+        first = connected.listing()
+        middle = sorted(first.events, key=lambda event: event.start_at)[1]
+        connected.world.delete(middle.id)
+        changes = connected.listing(first.cursor)
+        kept = [event for event in changes.events if event.id == middle.id]
+        assert kept or middle.id in changes.removed
+        for event in kept:
+            assert (event.status, event.busy) == ("cancelled", False)
+            assert event.series_id == middle.series_id
+            assert event.original_start == middle.original_start
+        again = connected.listing()
+        assert len([event for event in again.events if event.status != "cancelled"]) == 2
+
+    def test_a_moved_occurrence(self, connected: Connected) -> None:
+        connected.world.add("Stand-up", MONDAY, MONDAY + HOUR, weekly=3)
+        first = connected.listing()
+        middle = sorted(first.events, key=lambda event: event.start_at)[1]
+        connected.world.move(middle.id, MONDAY + WEEK + DAY, MONDAY + WEEK + DAY + HOUR)
+        [moved] = connected.listing(first.cursor).events
+        assert (moved.id, moved.series_id) == (middle.id, middle.series_id)
+        assert moved.start_at == middle.start_at + DAY
+        assert moved.original_start == middle.original_start
+        assert moved.etag != middle.etag
+
+    def test_a_deleted_series(self, connected: Connected) -> None:
+        series = connected.world.add("Stand-up", MONDAY, MONDAY + HOUR, weekly=3)
+        cursor = connected.listing().cursor
+        connected.world.delete(series)
+        changes = connected.listing(cursor)
+        assert all(event.status == "cancelled" for event in changes.events)
+        assert len(changes.removed | {event.id for event in changes.events}) >= 3
+        assert connected.listing().events == []
+
+    def test_a_lost_cursor(self, connected: Connected) -> None:
+        cursor = connected.listing().cursor
+        connected.world.trouble("gone", "events")
+        with pytest.raises(CursorExpired):
+            connected.page(cursor=cursor)
+        assert connected.listing(cursor).events == []
+
+    def test_damaged_tokens(self, connected: Connected) -> None:
+        with pytest.raises(CursorExpired):
+            connected.page(cursor="damaged")
+        with pytest.raises(CursorExpired):
+            connected.page(page_token="damaged")
+
+    # Trouble
+
+    @pytest.mark.parametrize(
+        ("target", "kind", "error"),
+        [
+            (target, kind, error)
+            for target in ("token", "userinfo", "calendars", "events", "revoke")
+            for kind, error in TROUBLES.items()
+            # RFC 7009 section 2.2: what a revocation's 200 says is ignored.
+            if (target, kind) not in {("revoke", "html"), ("revoke", "nothing")}
+        ],
+    )
+    def test_trouble(
+        self, connected: Connected, target: str, kind: str, error: type[ProviderError]
+    ) -> None:
+        connected.world.trouble(kind, target)
+        with pytest.raises(error) as raised:
+            connected.call(target)
+        assert type(raised.value) is error
+        assert not raised.value.permanent
+        if kind == "rate_limited":
+            assert raised.value.retry_after is not None
+        connected.call(target)  # it was one request's trouble
+
+    @pytest.mark.parametrize("target", ["userinfo", "calendars", "events"])
+    def test_an_access_token_that_expired(self, connected: Connected, target: str) -> None:
+        connected.world.trouble("unauthorized", target)
+        with pytest.raises(AccessTokenRejected):
+            connected.call(target)
+        connected.call(target)
+
+    def test_a_limit_of_the_provider_is_no_refusal(self, connected: Connected) -> None:
+        connected.world.trouble("quota", "events")
+        with pytest.raises(RateLimited):
+            connected.call("events")
+
+    @pytest.mark.parametrize(
+        ("kind", "error"),
+        [("invalid_client", Misconfigured), ("invalid_grant", AuthorizationRevoked)],
+    )
+    def test_refused_refreshes(
+        self, connected: Connected, kind: str, error: type[ProviderError]
+    ) -> None:
+        connected.world.trouble(kind, "token")
+        with pytest.raises(error):
+            connected.refresh()
+
+    def test_silence(self, connected: Connected) -> None:
+        connected.world.trouble("hang", "events")
+        with pytest.raises(ProviderUnavailable):
+            connected.call("events", connected.world.patient_for(0.3))
