@@ -1,0 +1,1 @@
+"""The API's base: envelope, errors, pagination, limits, request ids. Nothing about calendars."""

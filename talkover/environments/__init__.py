@@ -1,0 +1,1 @@
+"""The tenants: environments, their people and their tokens."""

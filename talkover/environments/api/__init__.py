@@ -1,0 +1,1 @@
+"""People of an environment, over the API."""

@@ -1,0 +1,78 @@
+"""The broker made of files: a message is there complete or not at all."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import pytest
+from kombu import Connection, Exchange, Queue
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Any:
+    (tmp_path / "queue").mkdir()
+    options = {
+        "data_folder_in": str(tmp_path / "queue"),
+        "data_folder_out": str(tmp_path / "queue"),
+        "control_folder": str(tmp_path / "control"),
+    }
+    with Connection("filesystem://", transport_options=options) as connection:
+        yield connection
+
+
+def test_messages_come_in_order(connection) -> None:
+    queue = connection.SimpleQueue("tasks")
+    for number in range(50):
+        queue.put({"number": number})
+
+    assert [queue.get(timeout=1).payload["number"] for _ in range(50)] == list(range(50))
+
+
+def test_readers_never_see_half_a_message(connection) -> None:
+    """Fails with kombu's own transport within a few hundred messages."""
+    total = 2000
+    found: list[int] = []
+    channel = connection.channel()
+
+    def write() -> None:
+        writer = connection.clone().channel()
+        for number in range(total):
+            writer._put("tasks", {"number": number, "filling": "x" * 5000})
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    while len(found) < total:
+        try:
+            found.append(channel._get("tasks")["number"])
+        except Empty:
+            continue
+    thread.join()
+
+    assert sorted(found) == list(range(total))
+
+
+def test_an_unreadable_message_is_dropped(connection, tmp_path) -> None:
+    channel = connection.channel()
+    (tmp_path / "queue" / "!broken.tasks.msg").write_text('{"half": ')
+    channel._put("tasks", {"number": 1})
+
+    assert channel._get("tasks") == {"number": 1}
+    assert not list((tmp_path / "queue").iterdir())
+
+
+def test_a_table_that_is_being_written_is_read_again(connection, tmp_path, monkeypatch) -> None:
+    channel = connection.channel()
+    Queue("tasks", Exchange("talkover"), routing_key="tasks", channel=channel).declare()
+    table = next((tmp_path / "control").iterdir())
+    content = table.read_text()
+    table.write_text("")
+    threading.Timer(0.05, table.write_text, [content]).start()
+
+    assert channel.get_table("talkover")
+
+
+def test_the_product_uses_it(connection) -> None:
+    assert type(connection.transport).__module__ == "talkover.broker"

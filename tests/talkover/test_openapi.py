@@ -1,0 +1,125 @@
+"""The API's description: valid, complete, and the reviewed one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from talkover.api.description import openapi_document
+from tests.test_tenants import walk
+
+SNAPSHOT = Path(__file__).resolve().parent.parent.parent / "docs" / "openapi.json"
+METHODS = {"get", "put", "patch", "post", "delete"}
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    text = json.dumps(openapi_document(), default=str)
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (path, method, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    ]
+
+
+def test_the_reviewed_description_is_current(document: dict[str, Any]) -> None:
+    assert json.loads(SNAPSHOT.read_text()) == document, (
+        "The API's description has changed. If that is meant, write the new one with:"
+        " python manage.py spectacular --format openapi-json --file docs/openapi.json"
+    )
+
+
+def test_it_is_valid(tmp_path: Path) -> None:
+    call_command(
+        "spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "openapi.yaml")
+    )
+
+
+def test_every_route_is_described(document: dict[str, Any]) -> None:
+    from django.urls import get_resolver
+
+    described = {(path, method) for path, method, _ in operations(document)}
+    for route, view in walk(get_resolver().url_patterns):
+        for method in METHODS & set(getattr(view, "actions", {})):
+            path = "/" + route.replace("<id:", "{").replace(">", "}")
+            assert (path, method) in described
+
+
+def test_every_operation_is_told_well(document: dict[str, Any]) -> None:
+    names = set()
+    for path, method, operation in operations(document):
+        where = f"{method} {path}"
+        assert operation["summary"], where
+        assert operation["operationId"] not in names, where
+        names.add(operation["operationId"])
+        if path == "/api/v1/health":
+            assert operation.get("security", [{}]) == [{}]
+            continue
+        assert operation["security"] == [{"environmentToken": []}], where
+        assert {"401", "429", "500", "503"} <= set(operation["responses"]), where
+        if "{" in path:
+            assert "404" in operation["responses"], where
+        if "requestBody" in operation:
+            assert {"400", "413", "415", "422"} <= set(operation["responses"]), where
+
+
+def resolve(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        target: Any = document
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        node = target
+    return node
+
+
+def test_every_answer_is_the_envelope(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        if path == "/api/v1/health":
+            continue
+        for status, response in operation["responses"].items():
+            found = resolve(document, response)
+            schema = resolve(document, found["content"]["application/json"]["schema"])
+            expected = {"success", "data"} if status < "300" else {"success", "message", "code"}
+            if method == "delete" and status == "200":
+                expected = {"success", "message"}
+            assert expected <= set(schema["required"]), f"{method} {path} {status}"
+            assert "X-Request-Id" in found["headers"]
+
+
+def test_the_document_is_served(client: Client, document: dict[str, Any]) -> None:
+    response = client.get("/api/v1/openapi.json")
+    assert response.status_code == 200
+    assert response["Content-Type"] == "application/json"
+    assert response.json() == document
+    assert document["openapi"].startswith("3.1")
+
+
+def test_the_page_works_under_our_policy(client: Client) -> None:
+    response = client.get("/api/v1/docs")
+    assert response.status_code == 200
+    assert response["Content-Type"].startswith("text/html")
+    policy = response["Content-Security-Policy"]
+    assert "style-src 'self' 'unsafe-inline'" in policy
+    assert "script-src 'self';" in f"{policy};"
+    text = response.content.decode()
+    # No script of ours stands in the page itself, and nothing comes from elsewhere.
+    assert "<script>" not in text
+    assert 'src="http' not in text
+    assert 'href="http' not in text
+    script = client.get("/api/v1/docs?script=")
+    assert script["Content-Type"].startswith("application/javascript")
+    assert "/api/v1/openapi.json" in script.content.decode()
+
+
+def test_other_pages_keep_the_strict_policy(client: Client, db: None) -> None:
+    assert "unsafe-inline" not in client.get("/admin/login/")["Content-Security-Policy"]
