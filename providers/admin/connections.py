@@ -1,0 +1,163 @@
+"""Connections: looked at, synced and disconnected, never edited."""
+
+from __future__ import annotations
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from providers import causes, connect, tasks
+from providers.admin.display import ModelAdmin, ReadOnly, TabularInline, badge, cause_of, text
+from providers.models import ExternalCalendar, ProviderConnection, SyncRun
+from providers.standing import last_sync_of, standing_of
+from providers.templatetags.talkover import moment
+
+LATEST_RUNS = 10
+CALENDAR_COLUMNS = (
+    "name", "external_id", "is_primary", "last_sync_at", "next_sync_at", "events_synced",
+    "failures",
+)  # fmt: skip
+RUN_COLUMNS = (
+    "started_at", "kind", "status", "phase", "pages", "events_seen", "events_changed",
+    "events_removed", "events_invalid", "cause",
+)  # fmt: skip
+
+
+class ExternalCalendarInline(ReadOnly, TabularInline):
+    model = ExternalCalendar
+    fields = CALENDAR_COLUMNS
+    readonly_fields = CALENDAR_COLUMNS
+    can_delete = False
+    show_change_link = True
+    extra = 0
+
+
+class SyncRunInline(ReadOnly, TabularInline):
+    model = SyncRun
+    verbose_name_plural = f"latest {LATEST_RUNS} sync runs"
+    fields = RUN_COLUMNS
+    readonly_fields = RUN_COLUMNS
+    can_delete = False
+    show_change_link = True
+    extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SyncRun]:
+        match = request.resolver_match
+        latest = SyncRun.objects.filter(connection=match.kwargs["object_id"] if match else None)
+        newest = latest.order_by("-started_at").values("pk")[:LATEST_RUNS]
+        return super().get_queryset(request).filter(pk__in=newest)
+
+    @admin.display(description="Error")
+    def cause(self, run: SyncRun) -> str:
+        return cause_of(run.error_code)
+
+
+@admin.register(ProviderConnection)
+class ProviderConnectionAdmin(ReadOnly, ModelAdmin):
+    list_display = ["calendar_name", "account", "provider", "state", "last_sync", "last_error"]
+    list_filter = [
+        "status",
+        ("configuration__environment", admin.RelatedOnlyFieldListFilter),
+        "configuration__kind",
+        ("configuration", admin.RelatedOnlyFieldListFilter),
+    ]
+    list_select_related = ["calendar", "configuration__environment"]
+    list_per_page = 50
+    search_fields = ["account_email", "calendar__name", "id"]
+    search_help_text = "Account, calendar name, or id"
+    ordering = ["-created_at"]
+    actions = ["sync_now", "disconnect"]
+    inlines = [ExternalCalendarInline, SyncRunInline]
+    fields = [
+        "id", "calendar", "configuration", "state", "last_error", "remedy", "account",
+        "account_name", "account_subject", "granted_scopes", "created_at", "pending_until",
+        "activated_at", "last_error_at", "last_error_code", "disconnected_at", "updated_at",
+    ]  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderConnection]:
+        return super().get_queryset(request).prefetch_related("external_calendars")
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Who may sync and disconnect: staff with the permission to change connections."""
+        return request.user.has_perm("providers.change_providerconnection")
+
+    @admin.display(description="Calendar", ordering="calendar__name")
+    def calendar_name(self, connection: ProviderConnection) -> SafeString:
+        return text(connection.calendar.name)
+
+    @admin.display(description="Account", ordering="account_email", empty_value="not authorised")
+    def account(self, connection: ProviderConnection) -> SafeString | None:
+        return text(connection.account_email) if connection.account_email else None
+
+    @admin.display(description="Provider", ordering="configuration__display_name")
+    def provider(self, connection: ProviderConnection) -> SafeString:
+        configuration = connection.configuration
+        return format_html(
+            '{}<br><span class="quiet">{}</span>',
+            text(configuration.display_name),
+            text(configuration.environment.name),
+        )
+
+    @admin.display(description="State", ordering="status")
+    def state(self, connection: ProviderConnection) -> SafeString:
+        standing = standing_of(connection)
+        return badge(standing.tone, standing.label)
+
+    @admin.display(description="Last sync")
+    def last_sync(self, connection: ProviderConnection) -> SafeString | str:
+        when = last_sync_of(list(connection.external_calendars.all()))
+        return moment(when) if when else "never"
+
+    @admin.display(description="Last error", ordering="last_error_code", empty_value="")
+    def last_error(self, connection: ProviderConnection) -> str:
+        return cause_of(connection.last_error_code)
+
+    @admin.display(description="What to do")
+    def remedy(self, connection: ProviderConnection) -> str:
+        code = connection.last_error_code
+        return causes.explain(code).remedy if code else ""
+
+    @admin.action(description="Sync now", permissions=["operate"])
+    def sync_now(self, request: HttpRequest, queryset: QuerySet[ProviderConnection]) -> None:
+        chosen = list(queryset)
+        with transaction.atomic():
+            asked = tasks.request_sync(ExternalCalendar.objects.filter(connection__in=chosen))
+            reached = set(
+                ExternalCalendar.objects.filter(pk__in=asked).values_list("connection", flat=True)
+            )
+        self.message_user(request, f"Asked to sync: {len(reached)} connections.")
+        if left := len(chosen) - len(reached):
+            text = f"Left out, because they are not active: {left}."
+            self.message_user(request, text, messages.WARNING)
+
+    @admin.action(description="Disconnect …", permissions=["operate"])
+    def disconnect(
+        self, request: HttpRequest, queryset: QuerySet[ProviderConnection]
+    ) -> HttpResponse | None:
+        """Asks first: the answer comes back as the same action, confirmed."""
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        present = queryset.exclude(status=ProviderConnection.Status.DISCONNECTED)
+        if "confirmed" not in request.POST:
+            context = {
+                **self.admin_site.each_context(request),
+                "title": "Disconnect?",
+                "opts": self.opts,
+                "connections": present,
+                "checkbox": ACTION_CHECKBOX_NAME,
+                "select_across": request.POST.get("select_across", "0"),
+                "media": self.media,
+            }
+            return render(request, "admin/providers/disconnect.html", context)
+        chosen = list(present)
+        for connection in chosen:
+            connect.disconnect(connection=connection)
+            self.log_change(request, connection, "Disconnected.")
+        self.message_user(request, f"Disconnected: {len(chosen)}. Their events were kept.")
+        return None

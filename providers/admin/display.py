@@ -1,0 +1,46 @@
+"""What the admin's modules share: how things are shown, and that they cannot be changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.template.defaultfilters import truncatechars
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from providers import causes
+from providers.standing import Tone
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+    TabularInline = admin.TabularInline[Any, Any]
+else:
+    ModelAdmin = admin.ModelAdmin
+    TabularInline = admin.TabularInline
+
+
+def text(value: str, length: int = 80) -> SafeString:
+    """What somebody else wrote: shortened, and unable to turn its surroundings round."""
+    return format_html("<bdi>{}</bdi>", truncatechars(value, length))
+
+
+def badge(tone: Tone, label: str) -> SafeString:
+    return format_html('<span class="state {}">{}</span>', tone.value, label)
+
+
+def cause_of(code: str) -> str:
+    return causes.explain(code).cause if code else ""
+
+
+class ReadOnly:
+    """Nobody adds, changes or removes these here; who may view or change the model may look."""
+
+    def has_add_permission(self, *_arguments: Any) -> bool:
+        return False
+
+    def has_change_permission(self, *_arguments: Any) -> bool:
+        return False
+
+    def has_delete_permission(self, *_arguments: Any) -> bool:
+        return False

@@ -1,0 +1,146 @@
+"""What the provider endpoints read and write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from providers.causes import explain
+from providers.models import ProviderConnection
+from talkover.api.fields import TextField
+from talkover.environments.redirects import check_redirect_uri
+
+
+class RedirectURIField(TextField):
+    """An absolute redirect URI; the field says what is wrong with a bad one."""
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        value = super().run_validation(data)
+        if isinstance(value, str) and (problem := check_redirect_uri(value)):
+            raise serializers.ValidationError(problem)
+        return value
+
+
+class StartSerializer(serializers.Serializer[Any]):
+    """What every start of an authorization takes."""
+
+    redirect_uri = RedirectURIField(
+        trim_whitespace=False, help_text="Where the browser goes after the person authorised."
+    )
+    state = TextField(
+        max_length=512,
+        required=False,
+        allow_blank=True,
+        trim_whitespace=False,
+        default="",
+        help_text="Opaque; handed back with the redirect.",
+    )
+    expected_account = TextField(
+        max_length=320,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="The e-mail address, or the provider's subject, that must authorise.",
+    )
+
+
+class ConnectSerializer(StartSerializer):
+    """The body of `POST /calendars/{calendar_id}/providers`."""
+
+    provider = TextField(
+        max_length=64, help_text="An identifier of GET /environment's calendar_providers."
+    )
+    external_calendar_id = TextField(
+        max_length=1024,
+        required=False,
+        default="primary",
+        help_text="The calendar at the provider; `primary` is the account's own.",
+    )
+
+
+# One of each for all requests: validating leaves nothing in them, and making one copies its fields
+# each time (0.2 ms of CPU instead of 0.03).
+START = StartSerializer()
+CONNECT = ConnectSerializer()
+
+
+class StartedSerializer(serializers.Serializer[Any]):
+    """A connection that waits for its person: the published four fields."""
+
+    id = serializers.UUIDField()
+    provider = serializers.CharField()
+    authorization_url = serializers.CharField()
+    is_active = serializers.BooleanField()
+
+
+class LastErrorSerializer(serializers.Serializer[Any]):
+    """Why a connection does not work, or did not the last time."""
+
+    code = serializers.CharField()
+    cause = serializers.CharField()
+    remedy = serializers.CharField()
+    at = serializers.DateTimeField(allow_null=True)
+
+
+class ConnectionSerializer(serializers.Serializer[Any]):
+    """A connection as lists and reads give it."""
+
+    id = serializers.UUIDField()
+    provider = serializers.CharField()
+    external_calendar_id = serializers.CharField()
+    is_active = serializers.BooleanField()
+    last_sync_at = serializers.DateTimeField(allow_null=True)
+    status = serializers.ChoiceField(
+        choices=[
+            choice
+            for choice in ProviderConnection.Status.values
+            if choice != ProviderConnection.Status.DISCONNECTED
+        ]
+    )
+    account = serializers.CharField(allow_null=True)
+    last_error = LastErrorSerializer(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class QueuedSerializer(serializers.Serializer[Any]):
+    queued = serializers.BooleanField()
+    queued_at = serializers.DateTimeField()
+
+
+class SyncTriggeredSerializer(serializers.Serializer[Any]):
+    syncing = serializers.ListField(child=serializers.UUIDField())
+    up_to_date = serializers.ListField(child=serializers.UUIDField())
+
+
+class SyncStatusSerializer(serializers.Serializer[Any]):
+    calendar_id = serializers.UUIDField()
+    provider = serializers.CharField()
+    last_sync_at = serializers.DateTimeField(allow_null=True)
+    is_syncing = serializers.BooleanField()
+    events_synced = serializers.IntegerField()
+
+
+def represent_connection(connection: ProviderConnection) -> dict[str, Any]:
+    """A connection with `last_sync_at`, and with its configuration or that one's `identifier`."""
+    code = connection.last_error_code
+    error = None
+    if code:
+        words = explain(code)
+        error = {
+            "code": code,
+            "cause": words.cause,
+            "remedy": words.remedy,
+            "at": connection.last_error_at,
+        }
+    return {
+        "id": connection.pk,
+        "provider": getattr(connection, "identifier", None) or connection.configuration.identifier,
+        "external_calendar_id": connection.external_calendar_id,
+        "is_active": connection.is_active,
+        "last_sync_at": connection.last_sync_at,  # type: ignore[attr-defined]
+        "status": connection.current_status,
+        "account": connection.account_email or None,
+        "last_error": error,
+        "created_at": connection.created_at,
+    }

@@ -1,0 +1,22 @@
+"""Routes below /api/v1 that concern providers. No trailing slash anywhere."""
+
+from django.urls import path
+
+from providers.api.views import ConnectionViewSet, SyncViewSet
+
+_below_calendar = "calendars/<id:calendar_id>/providers"
+
+urlpatterns = [
+    path("calendars/sync", SyncViewSet.as_view({"post": "create"})),
+    path("calendars/sync-status", SyncViewSet.as_view({"get": "list"})),
+    path(_below_calendar, ConnectionViewSet.as_view({"get": "list", "post": "create"})),
+    path(
+        f"{_below_calendar}/<id:provider_id>",
+        ConnectionViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
+    ),
+    path(
+        f"{_below_calendar}/<id:provider_id>/reconnect",
+        ConnectionViewSet.as_view({"post": "reconnect"}),
+    ),
+    path(f"{_below_calendar}/<id:provider_id>/sync", ConnectionViewSet.as_view({"post": "sync"})),
+]

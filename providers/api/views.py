@@ -1,0 +1,356 @@
+"""Provider connections over the API: the published calls, and what we added beside them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Max, QuerySet, Sum
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from calendars.models import Calendar
+from providers import connect, tasks
+from providers.api import lookups, serializers
+from providers.models import ExternalCalendar, ProviderConfiguration, ProviderConnection
+from talkover.api.exceptions import ApiError, NotFound
+from talkover.api.pagination import MAX_PER_PAGE
+from talkover.api.schema import error_response, message_response
+from talkover.api.views import ApiViewSet
+from talkover.encryption import UnsealError
+
+# A calendar synced this recently, with nothing asked for since, counts as up to date.
+FRESH = timedelta(seconds=60)
+
+_STARTED = OpenApiExample(
+    "Waiting for the person",
+    value={
+        "id": "c6d2b8a4-1f1e-4d3a-9a55-6b8f0e6d7c03",
+        "provider": "calendar_provider_a",
+        "authorization_url": "https://accounts.google.com/o/oauth2/v2/auth?client_id=…&state=…",
+        "is_active": False,
+    },
+    response_only=True,
+)
+_TOO_MANY = error_response(
+    "The calendar has too many unfinished authorizations.", "TOO_MANY_PENDING_CONNECTIONS"
+)
+_UNUSABLE = error_response(
+    "The provider or the redirect URI cannot be used.",
+    "UNKNOWN_PROVIDER",
+    "PROVIDER_INACTIVE",
+    "REDIRECT_URI_NOT_REGISTERED",
+)
+
+
+class ConnectionViewSet(ApiViewSet):
+    """`/calendars/{calendar_id}/providers` and what lies below it."""
+
+    @extend_schema(
+        operation_id="list_provider_connections",
+        summary="List a calendar's provider connections",
+        responses=serializers.ConnectionSerializer(many=True),
+        tags=["Provider connections"],
+    )
+    def list(self, request: Request, calendar_id: uuid.UUID) -> Response:
+        rows = lookups.connections(environment=self.environment.pk, calendar=calendar_id)
+        if not rows:
+            self._calendar(calendar_id)  # there is one, or it is not found
+        if len(rows) <= MAX_PER_PAGE:
+            return self.page(rows, _each(serializers.represent_connection))
+        return self.page(self._connections(calendar_id), _each(serializers.represent_connection))
+
+    @extend_schema(
+        operation_id="connect_provider",
+        summary="Connect a provider",
+        description=(
+            "Creates an inactive connection and the URL where the person authorises it. Once they"
+            " have, the connection becomes active and the first sync runs by itself."
+        ),
+        request=serializers.ConnectSerializer,
+        responses={
+            201: OpenApiResponse(serializers.StartedSerializer, description="Begun."),
+            409: _TOO_MANY,
+            422: _UNUSABLE,
+        },
+        examples=[
+            OpenApiExample(
+                "Connect",
+                value={
+                    "provider": "calendar_provider_a",
+                    "redirect_uri": "https://app.example.com/calendar/connected",
+                },
+                request_only=True,
+            ),
+            _STARTED,
+        ],
+        tags=["Provider connections"],
+    )
+    def create(self, request: Request, calendar_id: uuid.UUID) -> Response:
+        try:
+            body = serializers.CONNECT.run_validation(request.data)
+            configuration = self._configuration(body["provider"], body["redirect_uri"])
+            with _explained():
+                begun = connect.begin(
+                    calendar_id=calendar_id,
+                    configuration=configuration,
+                    start=_start(body),
+                    external_calendar_id=body["external_calendar_id"],
+                )
+        except APIException:
+            # Whatever else is wrong: a calendar that is not there is said first. To ask only now
+            # spares a query where all is well, since `begin` looks at the calendar anyway.
+            self._calendar(calendar_id)
+            raise
+        return self.success(_represent_started(begun), status=201)
+
+    @extend_schema(
+        operation_id="get_provider_connection",
+        summary="Get a provider connection",
+        responses=serializers.ConnectionSerializer,
+        tags=["Provider connections"],
+    )
+    def retrieve(
+        self, request: Request, calendar_id: uuid.UUID, provider_id: uuid.UUID
+    ) -> Response:
+        connection = self._connection(calendar_id, provider_id)
+        return self.success(serializers.represent_connection(connection))
+
+    @extend_schema(
+        operation_id="disconnect_provider",
+        summary="Disconnect a provider",
+        description=(
+            "Ends the connection: its tokens are wiped and revoked at the provider. Events that"
+            " were synced stay, without further updates."
+        ),
+        responses={200: message_response("Provider connection removed")},
+        tags=["Provider connections"],
+    )
+    def destroy(self, request: Request, calendar_id: uuid.UUID, provider_id: uuid.UUID) -> Response:
+        connect.disconnect(connection=self._connection(calendar_id, provider_id))
+        return self.message("Provider connection removed")
+
+    @extend_schema(
+        operation_id="reconnect_provider",
+        summary="Reconnect a provider",
+        description=(
+            "A new authorization for an existing connection. Its id and events stay, and the same"
+            " account must authorise."
+        ),
+        request=serializers.StartSerializer,
+        responses={
+            201: OpenApiResponse(serializers.StartedSerializer, description="Begun."),
+            409: _TOO_MANY,
+            422: _UNUSABLE,
+        },
+        examples=[
+            OpenApiExample(
+                "Reconnect",
+                value={"redirect_uri": "https://app.example.com/calendar/connected"},
+                request_only=True,
+            ),
+            _STARTED,
+        ],
+        tags=["Provider connections"],
+    )
+    def reconnect(
+        self, request: Request, calendar_id: uuid.UUID, provider_id: uuid.UUID
+    ) -> Response:
+        connection = self._connection(calendar_id, provider_id)
+        body = serializers.START.run_validation(request.data)
+        self._configuration(connection.configuration.identifier, body["redirect_uri"])
+        with _explained():
+            begun = connect.reconnect(connection=connection, start=_start(body))
+        return self.success(_represent_started(begun), status=201)
+
+    @extend_schema(
+        operation_id="sync_provider",
+        summary="Sync a provider connection now",
+        request=None,
+        responses={
+            202: OpenApiResponse(serializers.QueuedSerializer, description="Asked for."),
+            409: error_response("There is nothing to sync yet.", "CONNECTION_NOT_ACTIVE"),
+        },
+        tags=["Sync"],
+    )
+    def sync(self, request: Request, calendar_id: uuid.UUID, provider_id: uuid.UUID) -> Response:
+        connection = self._connection(calendar_id, provider_id)
+        if not connection.is_active:
+            raise ApiError(
+                409,
+                "CONNECTION_NOT_ACTIVE",
+                f"The connection is {connection.current_status}, so there is nothing to sync."
+                " Let the person authorise it first.",
+            )
+        tasks.request_sync(connection.external_calendars.values_list("pk", flat=True))
+        return self.success({"queued": True, "queued_at": timezone.now()}, status=202)
+
+    def _calendar(self, calendar_id: uuid.UUID) -> Calendar:
+        calendars = Calendar.objects.for_environment(self.environment)
+        return self.find(calendars, "calendar", pk=calendar_id)
+
+    def _connections(self, calendar_id: uuid.UUID) -> QuerySet[ProviderConnection]:
+        return (
+            ProviderConnection.objects.for_environment(self.environment)
+            .present()
+            .filter(calendar=calendar_id)
+            .for_reading()
+        )
+
+    def _connection(self, calendar_id: uuid.UUID, provider_id: uuid.UUID) -> ProviderConnection:
+        connections = self._connections(self._calendar(calendar_id).pk)
+        return self.find(connections, "provider connection", pk=provider_id)
+
+    def _configuration(self, identifier: str, redirect_uri: str) -> ProviderConfiguration:
+        """An active configuration of this environment; the refusals say what would work."""
+        found = lookups.configuration(
+            environment=self.environment.pk, identifier=identifier, redirect_uri=redirect_uri
+        )
+        if not found:
+            known = ProviderConfiguration.objects.filter(
+                environment=self.environment, is_active=True
+            ).values_list("identifier", flat=True)
+            message = f"No provider is called {identifier!r} here. " + (
+                f"Known: {', '.join(known)}." if known else "None is configured yet."
+            )
+            raise _refusal("UNKNOWN_PROVIDER", "provider", message)
+        configuration: Any = found[0]
+        if not configuration.is_active:
+            message = f"The provider {identifier!r} is switched off. Ask the operator to enable it."
+            raise _refusal("PROVIDER_INACTIVE", "provider", message)
+        if configuration.redirect_uri_refused:
+            message = (
+                "This redirect URI is not registered for the environment. It must equal a"
+                " registered one to the letter; let the operator add it, or use one of them."
+            )
+            raise _refusal("REDIRECT_URI_NOT_REGISTERED", "redirect_uri", message)
+        configuration.environment = self.environment
+        return configuration  # type: ignore[no-any-return]
+
+
+class SyncViewSet(ApiViewSet):
+    """Sync over all calendars of the environment."""
+
+    @extend_schema(
+        operation_id="sync_calendars",
+        summary="Sync all calendars now",
+        description=(
+            "Asks for a sync of every calendar with an active connection that was not synced"
+            " within the last minute."
+        ),
+        request=None,
+        responses={
+            202: OpenApiResponse(serializers.SyncTriggeredSerializer, description="Asked for.")
+        },
+        tags=["Sync"],
+    )
+    def create(self, request: Request) -> Response:
+        now = timezone.now()
+        stale: list[Any] = []
+        syncing: dict[Any, None] = {}
+        up_to_date: dict[Any, None] = {}
+        rows = ExternalCalendar.objects.filter(
+            connection__environment=self.environment,
+            connection__status=ProviderConnection.Status.ACTIVE,
+        ).select_related("connection")
+        for row in rows.order_by("connection__calendar_id"):
+            calendar_id = row.connection.calendar_id
+            fresh = row.last_sync_at is not None and now - row.last_sync_at < FRESH
+            if fresh and not row.is_syncing:
+                up_to_date[calendar_id] = None
+                continue
+            syncing[calendar_id] = None
+            if not row.is_syncing:
+                stale.append(row.pk)
+        tasks.request_sync(stale)
+        data = {
+            "syncing": list(syncing),
+            "up_to_date": [key for key in up_to_date if key not in syncing],
+        }
+        return self.success(data, status=202)
+
+    @extend_schema(
+        operation_id="get_sync_status",
+        summary="How fresh each connected calendar is",
+        responses=serializers.SyncStatusSerializer(many=True),
+        tags=["Sync"],
+    )
+    def list(self, request: Request) -> Response:
+        connections = (
+            ProviderConnection.objects.for_environment(self.environment)
+            .present()
+            .exclude(activated_at__isnull=True)
+            .for_reading()
+            .annotate(
+                events_synced=Sum("external_calendars__events_synced", default=0),
+                lease_until=Max("external_calendars__lease_until"),
+                wishes=Sum("external_calendars__dirty", default=0),
+                settled=Sum("external_calendars__settled", default=0),
+            )
+        )
+        return self.page(connections, _each(_represent_sync_status))
+
+
+def _each(represent: Callable[[Any], dict[str, Any]]) -> Callable[[list[Any]], list[Any]]:
+    return lambda rows: [represent(row) for row in rows]
+
+
+def _start(body: dict[str, Any]) -> connect.Start:
+    return connect.Start(
+        return_uri=body["redirect_uri"],
+        state=body["state"],
+        expected_account=body["expected_account"].strip(),
+    )
+
+
+def _represent_started(begun: connect.Begun) -> dict[str, Any]:
+    return {
+        "id": begun.connection.pk,
+        "provider": begun.connection.configuration.identifier,
+        "authorization_url": begun.authorization_url,
+        "is_active": begun.connection.is_active,
+    }
+
+
+def _represent_sync_status(connection: Any) -> dict[str, Any]:
+    leased = connection.lease_until is not None and connection.lease_until > timezone.now()
+    waiting = connection.is_active and connection.wishes > connection.settled
+    return {
+        "calendar_id": connection.calendar_id,
+        "provider": connection.configuration.identifier,
+        "last_sync_at": connection.last_sync_at,
+        "is_syncing": leased or waiting,
+        "events_synced": connection.events_synced,
+    }
+
+
+def _refusal(code: str, field: str, message: str) -> ApiError:
+    return ApiError(422, code, message, errors={field: [message]})
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turns what `connect` raises into the API's answers."""
+    try:
+        yield
+    except connect.TooManyAttempts as error:
+        raise ApiError(
+            409,
+            "TOO_MANY_PENDING_CONNECTIONS",
+            "This calendar has as many unfinished authorizations as it may have. Let the person"
+            " finish one, remove some, or wait: each expires by itself.",
+        ) from error
+    except connect.CalendarGone as error:
+        raise NotFound from error
+    except UnsealError as error:
+        raise ApiError(
+            503,
+            "SERVICE_UNAVAILABLE",
+            "The provider's configuration cannot be read. Tell the operator.",
+        ) from error

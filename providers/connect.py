@@ -1,0 +1,223 @@
+"""Beginning and ending a connection; `providers.handshake` finishes what begins here.
+
+Whoever starts an authorization is not the browser that ends it, so its record is an
+AuthorizationRequest in the database, found by the digest of `state`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import DateTimeField, UUIDField
+from django.utils import timezone
+
+from calendars.models import Calendar
+from providers import grants, oauth2, scheduler, tasks
+from providers.models import AuthorizationRequest, ProviderConfiguration, ProviderConnection
+from talkover.encryption import seal
+from talkover.environments.models import User
+from talkover.statements import Select, insert, parameter
+
+Status = ProviderConnection.Status
+
+
+class TooManyAttempts(Exception):
+    """The calendar has as many open authorization attempts as it may have."""
+
+
+class CalendarGone(Exception):
+    """The calendar, or the connection, was removed meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A handshake that waits for its person."""
+
+    connection: ProviderConnection
+    authorization_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What the one who starts may say. Validated by the caller."""
+
+    return_uri: str = ""
+    state: str = ""
+    expected_account: str = ""
+    started_by: User | None = None
+
+
+def begin(
+    *,
+    calendar_id: uuid.UUID,
+    configuration: ProviderConfiguration,
+    start: Start,
+    external_calendar_id: str = "primary",
+) -> Begun:
+    """Create an inactive connection and the URL where a person authorises it.
+
+    Raises TooManyAttempts, CalendarGone and talkover.encryption.UnsealError.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        _check_attempts(calendar_id, configuration.environment_id, now)
+        connection = ProviderConnection(
+            environment_id=configuration.environment_id,
+            calendar_id=calendar_id,
+            configuration=configuration,
+            external_calendar_id=external_calendar_id,
+            pending_until=_expiry(now),
+        )
+        return _request_authorization(
+            connection, start=start, purpose=AuthorizationRequest.Purpose.CONNECT, now=now
+        )
+
+
+def reconnect(*, connection: ProviderConnection, start: Start) -> Begun:
+    """Start anew for a connection that exists: same id, same events, and the same account.
+
+    A connection that was never authorised simply gets another attempt. Raises as `begin`.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        _check_attempts(connection.calendar_id, connection.environment_id, now)
+        locked = _lock_connection(connection.pk)
+        purpose = AuthorizationRequest.Purpose.RECONNECT
+        if not locked.account_subject:
+            purpose = AuthorizationRequest.Purpose.CONNECT
+            locked.status = Status.PENDING
+            locked.pending_until = _expiry(now)
+            locked.save(update_fields=["status", "pending_until", "updated_at"])
+        elif not start.expected_account:
+            start = dataclasses.replace(start, expected_account=locked.account_email)
+        return _request_authorization(locked, start=start, purpose=purpose, now=now)
+
+
+def disconnect(*, connection: ProviderConnection) -> None:
+    """End a connection: no more syncs, secrets wiped at once, the grant revoked upstream.
+
+    The events stay, without updates. The upstream revocation runs in the background and never
+    holds up the rest; it is left out while another connection lives on the same grant, because
+    providers end the grant as a whole (https://developers.google.com/identity/protocols/oauth2).
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        # First: it locks in the order in which a sync does, and ends one that is under way.
+        scheduler.revoke_leases(connection.pk)
+        try:
+            locked = _lock_connection(connection.pk)
+        except CalendarGone:
+            return
+        grants.surrender(connection=locked)
+        locked.status = Status.DISCONNECTED
+        locked.disconnected_at = now
+        locked.pending_until = None
+        locked.save(update_fields=["status", "disconnected_at", "pending_until", "updated_at"])
+        locked.authorization_requests.filter(consumed_at__isnull=True).update(
+            consumed_at=now, outcome="connection_removed"
+        )
+        transaction.on_commit(tasks.enqueue_revocations)
+
+
+def state_digest(state: str) -> str:
+    """What is kept of a state: 256 random bits need no salt."""
+    return hashlib.sha256(state.encode()).hexdigest()
+
+
+def callback_url(configuration: ProviderConfiguration) -> str:
+    """The redirect URI to register at the provider; one per configuration (RFC 9700, 4.4).
+
+    Built from PUBLIC_BASE_URL, never from a request's Host header.
+    """
+    return f"{settings.PUBLIC_BASE_URL}/oauth/callback/{configuration.kind}/{configuration.pk}"
+
+
+def _expiry(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.AUTHORIZATION_REQUEST_SECONDS)
+
+
+# The lock on the calendar makes counting and creating one step; the count is a statement of its own
+# because one that waits for a lock goes on seeing what was there before it waited.
+_lock_calendar: Select[Calendar] = Select(
+    lambda: (
+        Calendar.objects.for_environment(parameter("environment", UUIDField()))
+        .select_for_update(no_key=True)
+        .filter(pk=parameter("calendar", UUIDField()))
+        .only("pk")
+    )
+)
+# As many rows as there may be attempts, at most.
+_open_attempts: Select[AuthorizationRequest] = Select(
+    lambda: AuthorizationRequest.objects.filter(
+        connection__calendar=parameter("calendar", UUIDField()),
+        consumed_at__isnull=True,
+        expires_at__gt=parameter("now", DateTimeField()),
+    ).only("pk")
+)
+
+
+def _check_attempts(calendar_id: uuid.UUID, environment_id: uuid.UUID, now: datetime) -> None:
+    if not _lock_calendar(environment=environment_id, calendar=calendar_id):
+        raise CalendarGone
+    attempts = len(_open_attempts(calendar=calendar_id, now=now))
+    if attempts >= settings.PENDING_CONNECTIONS_PER_CALENDAR:
+        raise TooManyAttempts
+
+
+def _lock_connection(connection_id: uuid.UUID) -> ProviderConnection:
+    connection = (
+        ProviderConnection.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("configuration")
+        .filter(pk=connection_id)
+        .exclude(status=Status.DISCONNECTED)
+        .first()
+    )
+    if connection is None:
+        raise CalendarGone
+    return connection
+
+
+def _request_authorization(
+    connection: ProviderConnection,
+    *,
+    start: Start,
+    purpose: AuthorizationRequest.Purpose,
+    now: datetime,
+) -> Begun:
+    configuration = connection.configuration
+    registration = configuration.registration()
+    state, verifier = oauth2.new_state(), oauth2.new_code_verifier()
+    request = AuthorizationRequest(
+        environment_id=connection.environment_id,
+        connection=connection,
+        configuration=configuration,
+        purpose=purpose,
+        state_digest=state_digest(state),
+        provider_redirect_uri=callback_url(configuration),
+        client_id=registration.client_id,
+        endpoints=dataclasses.asdict(registration.endpoints),
+        scopes=list(registration.scopes),
+        return_uri=start.return_uri,
+        caller_state=start.state,
+        expected_account=start.expected_account,
+        started_by=start.started_by,
+        expires_at=_expiry(now),
+    )
+    seal(request, "code_verifier", verifier)
+    # A new connection goes to the database together with its request.
+    insert(*(row for row in (connection, request) if row._state.adding))
+    url = oauth2.authorization_url(
+        configuration.provider,
+        registration,
+        redirect_uri=request.provider_redirect_uri,
+        state=state,
+        code_verifier=verifier,
+        login_hint=start.expected_account,
+    )
+    return Begun(connection=connection, authorization_url=url)

@@ -1,0 +1,167 @@
+"""The demo environment of `make run`: one of everything, found again on each run."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+
+from calendars.models import Calendar
+from providers.connect import callback_url
+from providers.models import ProviderConfiguration
+from talkover.encryption import UnsealError, seal
+from talkover.environments.models import (
+    Environment,
+    EnvironmentToken,
+    Membership,
+    RedirectURI,
+    User,
+)
+
+ENVIRONMENT_NAME = "Demo"
+PERSON_EMAIL = "demo.person@example.com"
+ADMINISTRATOR_EMAIL = "admin@example.com"
+PROVIDER = "calendar_provider_a"
+REDIRECT_URI = "https://example.com/oauth/calendar/callback"
+NOBODY = uuid.UUID(int=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sandbox:
+    """Where the sandbox provider is, and as what it knows us."""
+
+    url: str
+    client_id: str
+    client_secret: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """What was made or found: the contents of demo.json, and the callback to register."""
+
+    known: dict[str, str]
+    callback: str
+
+
+def ensure_demo(*, base_url: str, sandbox: Sandbox, known: Mapping[str, str]) -> Demo:
+    """Create what is missing, adapt the rest to `base_url` and `sandbox`, keep what people changed.
+
+    `known` is the last run's result, or empty: a token and a password are not in the database.
+    """
+    with transaction.atomic():
+        environment = _environment(known)
+        person = _person(environment)
+        calendar = _calendar(environment, person, known)
+        configuration = _configuration(environment, sandbox)
+        password = _administrator_password(environment, known)
+        token = _token(environment, known)
+    return Demo(
+        known={
+            "base_url": base_url,
+            "api_token": token,
+            "environment_id": str(environment.pk),
+            "user_id": str(person.pk),
+            "calendar_id": str(calendar.pk),
+            "provider": PROVIDER,
+            "redirect_uri": REDIRECT_URI,
+            "connect_url": f"{base_url}/calendars/{calendar.pk}",
+            "admin_url": f"{base_url}/admin/",
+            "admin_username": ADMINISTRATOR_EMAIL,
+            "admin_password": password,
+            "sandbox_url": sandbox.url,
+        },
+        callback=callback_url(configuration),
+    )
+
+
+def _environment(known: Mapping[str, str]) -> Environment:
+    found = Environment.objects.filter(pk=known.get("environment_id", NOBODY)).first()
+    found = found or Environment.objects.filter(name=ENVIRONMENT_NAME).first()
+    if found is None:
+        found = Environment(name=ENVIRONMENT_NAME)
+        found.renew_signing_key()
+        found.save()
+    try:
+        found.read_signing_key()
+    except UnsealError:  # var/local.env was removed, and with it the key
+        found.renew_signing_key()
+        found.save()
+    RedirectURI.objects.get_or_create(environment=found, uri=REDIRECT_URI)
+    return found
+
+
+def _person(environment: Environment) -> User:
+    person = User.objects.filter(email=PERSON_EMAIL).first()
+    person = person or User.objects.create_user(PERSON_EMAIL)
+    Membership.objects.get_or_create(
+        environment=environment, user=person, defaults={"name": "Demo Person"}
+    )
+    return person
+
+
+def _calendar(environment: Environment, person: User, known: Mapping[str, str]) -> Calendar:
+    calendars = Calendar.objects.filter(environment=environment)
+    found = calendars.filter(pk=known.get("calendar_id", NOBODY)).first()
+    found = found or calendars.filter(owner=person).first()
+    return found or Calendar.objects.create(
+        environment=environment, owner=person, name="Demo calendar", timezone=environment.timezone
+    )
+
+
+def _configuration(environment: Environment, sandbox: Sandbox) -> ProviderConfiguration:
+    """The Google adapter, pointed at the sandbox, which speaks Google's dialect."""
+    found = ProviderConfiguration.objects.filter(
+        environment=environment, identifier=PROVIDER
+    ).first()
+    configuration = found or ProviderConfiguration(
+        environment=environment, identifier=PROVIDER, kind="google", display_name="Sandbox calendar"
+    )
+    configuration.client_id = sandbox.client_id
+    seal(configuration, "client_secret", sandbox.client_secret)
+    for name, path in {
+        "authorization": "/o/oauth2/v2/auth",
+        "token": "/token",
+        "revocation": "/revoke",
+        "userinfo": "/v1/userinfo",
+        "api_root": "/calendar/v3",
+        "issuer": "",
+    }.items():
+        setattr(configuration, f"{name}_endpoint", sandbox.url + path)
+    configuration.full_clean()
+    configuration.save()
+    return configuration
+
+
+def _administrator_password(environment: Environment, known: Mapping[str, str]) -> str:
+    """The administrator's password; empty when somebody has changed it since we told it."""
+    administrator = User.objects.filter(email=ADMINISTRATOR_EMAIL).first()
+    told = known.get("admin_password", "")
+    password = told
+    if administrator is None:
+        password = secrets.token_urlsafe(12)
+        administrator = User.objects.create_superuser(ADMINISTRATOR_EMAIL, password)
+    elif not known:
+        password = secrets.token_urlsafe(12)
+        administrator.set_password(password)
+        administrator.save(update_fields=["password"])
+    elif not administrator.check_password(told):
+        password = ""
+    Membership.objects.get_or_create(
+        environment=environment,
+        user=administrator,
+        defaults={"name": "Demo Administrator", "role": Membership.Role.ADMIN},
+    )
+    return password
+
+
+def _token(environment: Environment, known: Mapping[str, str]) -> str:
+    """The token of the last run while it authenticates, else a new one."""
+    token = known.get("api_token", "")
+    live = EnvironmentToken.objects.live(timezone.now())
+    if live.filter(environment=environment, digest=EnvironmentToken.digest_of(token)).exists():
+        return token
+    return EnvironmentToken.issue(environment=environment, name="make run")[1]

@@ -1,0 +1,102 @@
+"""Ending grants: secrets are wiped locally at once, and revoked upstream afterwards.
+
+Providers end a grant as a whole: all tokens of that account at that client
+(https://developers.google.com/identity/protocols/oauth2). So nothing is revoked upstream while
+another connection lives on the same grant.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.db.models import F
+from django.utils import timezone
+
+from providers import oauth2
+from providers.errors import ProviderError
+from providers.models import ConnectionCredential, ProviderConnection, RevocationJob
+from providers.outbound import http_client
+from talkover.encryption import UnsealError, seal, unseal
+
+logger = logging.getLogger(__name__)
+
+LIFE = timedelta(hours=24)
+FIRST_PAUSE = timedelta(minutes=1)
+LONGEST_PAUSE = timedelta(hours=2)
+
+
+def surrender(*, connection: ProviderConnection) -> None:
+    """Delete the connection's tokens and note the grant for revocation, in the caller's
+    transaction. The local wipe never depends on anything upstream."""
+    credential = ConnectionCredential.objects.filter(connection=connection).first()
+    if credential is None:
+        return
+    try:
+        token = unseal(credential, "refresh_token") or unseal(credential, "access_token")
+    except UnsealError:
+        logger.error("The grant of connection %s cannot be read: not revoked.", connection.pk)
+        token = ""
+    credential.delete()
+    revoke_later(connection=connection, subject=connection.account_subject, token=token)
+
+
+def revoke_later(*, connection: ProviderConnection, subject: str, token: str) -> None:
+    """Note a token for revocation, unless it is unknown whose it is or its grant is in use.
+
+    `subject` may differ from the connection's: a refused answer's tokens are surrendered too.
+    """
+    if not token or not subject or _grant_is_in_use(connection, subject):
+        return
+    job = RevocationJob(
+        environment_id=connection.environment_id,
+        configuration_id=connection.configuration_id,
+        expires_at=timezone.now() + LIFE,
+    )
+    seal(job, "token", token)
+    job.save()
+
+
+def revoke_due(*, limit: int = 50) -> int:
+    """Carry out what is due; returns how many grants were ended. Safe to run twice at once."""
+    now = timezone.now()
+    RevocationJob.objects.filter(expires_at__lte=now).delete()
+    done = 0
+    for job in RevocationJob.objects.filter(next_attempt_at__lte=now).select_related(
+        "configuration"
+    )[:limit]:
+        pause = min(FIRST_PAUSE * 2**job.attempts, LONGEST_PAUSE)
+        claimed = RevocationJob.objects.filter(pk=job.pk, attempts=job.attempts).update(
+            attempts=F("attempts") + 1, next_attempt_at=now + pause
+        )
+        if claimed and _revoke(job):
+            job.delete()
+            done += 1
+    return done
+
+
+def _revoke(job: RevocationJob) -> bool:
+    try:
+        configuration = job.configuration
+        oauth2.revoke(
+            http_client(),
+            configuration.provider,
+            configuration.registration(),
+            token=unseal(job, "token"),
+        )
+    except (ProviderError, UnsealError) as error:
+        logger.warning("Revocation %s failed, will be tried again: %s", job.pk, error)
+        return False
+    return True
+
+
+def _grant_is_in_use(connection: ProviderConnection, subject: str) -> bool:
+    return (
+        ConnectionCredential.objects.filter(
+            connection__account_subject=subject,
+            connection__configuration__kind=connection.configuration.kind,
+            connection__configuration__client_id=connection.configuration.client_id,
+        )
+        .exclude(connection=connection)
+        .exists()
+    )

@@ -1,0 +1,28 @@
+"""Provider configurations, connections, and the state of their syncs.
+
+Who writes what: `connect` and `handshake` the connection and its authorization requests,
+`credentials` the tokens, `scheduler` and `sync` the external calendars and their runs.
+"""
+
+from providers.models.configurations import ENDPOINT_FIELDS, ProviderConfiguration
+from providers.models.connections import (
+    AuthorizationRequest,
+    ConnectionCredential,
+    ProviderConnection,
+    ProviderConnectionQuerySet,
+    RevocationJob,
+)
+from providers.models.syncing import ExternalCalendar, SyncRun, SyncRunPage
+
+__all__ = [
+    "ENDPOINT_FIELDS",
+    "AuthorizationRequest",
+    "ConnectionCredential",
+    "ExternalCalendar",
+    "ProviderConfiguration",
+    "ProviderConnection",
+    "ProviderConnectionQuerySet",
+    "RevocationJob",
+    "SyncRun",
+    "SyncRunPage",
+]

@@ -1,0 +1,113 @@
+"""What an environment has registered at a provider."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+
+from providers import registry
+from providers.base import ClientRegistration, Endpoints, OAuth2Provider
+from providers.validation import check_endpoint
+from talkover.encryption import SealedField, unseal
+from talkover.environments.models import Environment
+
+ENDPOINT_FIELDS = ("authorization", "token", "revocation", "userinfo", "api_root", "issuer")
+
+
+class ProviderConfiguration(models.Model):
+    """One provider as one environment has registered it; the API calls it by `identifier`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    environment = models.ForeignKey(
+        Environment,
+        on_delete=models.CASCADE,
+        related_name="provider_configurations",
+        db_index=False,
+    )
+    identifier = models.CharField(
+        max_length=64,
+        validators=[
+            RegexValidator(
+                r"^[a-z0-9][a-z0-9_-]*$", "Use lower-case letters, digits, hyphens and underscores."
+            )
+        ],
+        help_text="What the API calls it, such as calendar_provider_a.",
+    )
+    kind = models.CharField(max_length=32)
+    display_name = models.CharField(max_length=255)
+    client_id = models.CharField(max_length=255)
+    client_secret = SealedField(blank=True, editable=False)
+    scopes = models.JSONField(
+        default=list, blank=True, help_text="Empty: what reading calendars needs."
+    )
+    is_active = models.BooleanField(default=True)
+    authorization_endpoint = models.CharField(max_length=500, blank=True)
+    token_endpoint = models.CharField(max_length=500, blank=True)
+    revocation_endpoint = models.CharField(max_length=500, blank=True)
+    userinfo_endpoint = models.CharField(max_length=500, blank=True)
+    api_root_endpoint = models.CharField(max_length=500, blank=True)
+    issuer_endpoint = models.CharField(max_length=500, blank=True)
+    window_days_back = models.PositiveIntegerField(default=30)
+    window_days_ahead = models.PositiveIntegerField(default=365)
+    # Set when the provider says that our registration is wrong; nothing is synced meanwhile.
+    paused_at = models.DateTimeField(null=True, blank=True)
+    paused_reason = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["identifier"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["environment", "identifier"], name="provider_identifier_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.display_name} ({self.identifier})"
+
+    def clean(self) -> None:
+        """Raise ValidationError that names each wrong field."""
+        problems: dict[str, str] = {}
+        if self.kind not in registry.kinds():
+            problems["kind"] = f"Unknown kind. Known: {', '.join(registry.kinds())}."
+        for name in ENDPOINT_FIELDS:
+            url = getattr(self, f"{name}_endpoint")
+            if url and (problem := check_endpoint(url)):
+                problems[f"{name}_endpoint"] = problem
+        if not isinstance(self.scopes, list) or not all(
+            isinstance(scope, str) and scope and " " not in scope for scope in self.scopes
+        ):
+            problems["scopes"] = "Give a list of scopes, each without spaces."
+        if problems:
+            raise ValidationError(problems)
+
+    @property
+    def provider(self) -> OAuth2Provider:
+        """The adapter of this kind. Raises registry.UnknownKind."""
+        return registry.get_provider(self.kind)
+
+    def endpoints(self) -> Endpoints:
+        """The provider's own endpoints, with this configuration's overrides."""
+        own = self.provider.endpoints
+        return Endpoints(
+            **{
+                name: getattr(self, f"{name}_endpoint") or getattr(own, name)
+                for name in ENDPOINT_FIELDS
+            }
+        )
+
+    def requested_scopes(self) -> tuple[str, ...]:
+        return tuple(self.scopes) or self.provider.default_scopes
+
+    def registration(self) -> ClientRegistration:
+        """Client and endpoints as one unit, the secret in clear. Raises UnsealError."""
+        return ClientRegistration(
+            client_id=self.client_id,
+            client_secret=unseal(self, "client_secret"),
+            endpoints=self.endpoints(),
+            scopes=self.requested_scopes(),
+        )

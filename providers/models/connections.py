@@ -1,0 +1,188 @@
+"""Connections to accounts, their tokens, and the authorizations that make and end them."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from calendars.models import Calendar
+from providers.models.configurations import ProviderConfiguration
+from talkover.encryption import SealedField
+from talkover.environments.models import Environment
+
+
+class ProviderConnectionQuerySet(models.QuerySet["ProviderConnection"]):
+    def for_environment(self, environment: Environment | uuid.UUID) -> ProviderConnectionQuerySet:
+        return self.filter(environment=environment)
+
+    def present(self) -> ProviderConnectionQuerySet:
+        """All but the disconnected ones, which the API does not know any more."""
+        return self.exclude(status=ProviderConnection.Status.DISCONNECTED)
+
+    def for_reading(self) -> ProviderConnectionQuerySet:
+        """With the configuration, and `last_sync_at` over the external calendars."""
+        with_last_sync = self.select_related("configuration").annotate(
+            last_sync_at=models.Max("external_calendars__last_sync_at")
+        )
+        # Said here: a query that groups does not take the order from Meta.
+        return with_last_sync.order_by("created_at", "id")
+
+
+class ProviderConnection(models.Model):
+    """A calendar's connection to an account at a provider."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        ACTIVE = "active"
+        REAUTHORIZATION_REQUIRED = "reauthorization_required"
+        ERROR = "error"
+        EXPIRED = "expired"
+        DISCONNECTED = "disconnected"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="+")
+    calendar = models.ForeignKey(Calendar, on_delete=models.CASCADE, related_name="connections")
+    configuration = models.ForeignKey(
+        ProviderConfiguration, on_delete=models.RESTRICT, related_name="connections"
+    )
+    status = models.CharField(max_length=32, choices=Status, default=Status.PENDING)
+    # What was asked for; the resolved id is the ExternalCalendar's.
+    external_calendar_id = models.CharField(max_length=1024, default="primary")
+    account_subject = models.CharField(max_length=255, blank=True)
+    account_email = models.CharField(max_length=320, blank=True)
+    account_name = models.CharField(max_length=255, blank=True)
+    granted_scopes = models.JSONField(default=list, blank=True)
+    last_error_code = models.CharField(max_length=64, blank=True)
+    last_error_at = models.DateTimeField(null=True, blank=True)
+    pending_until = models.DateTimeField(null=True, blank=True)
+    activated_at = models.DateTimeField(null=True, blank=True)
+    disconnected_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[models.Manager[ProviderConnection]] = ProviderConnectionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["created_at", "id"]
+        indexes = [
+            models.Index(fields=["status", "pending_until"], name="connection_pending"),
+            models.Index(fields=["account_email"], name="connection_account"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.configuration.display_name}: {self.account_email or 'not authorised yet'}"
+
+    @property
+    def is_active(self) -> bool:
+        return self.status == self.Status.ACTIVE
+
+    @property
+    def current_status(self) -> str:
+        """The status as of now: an attempt nobody finished has expired, swept or not."""
+        if (
+            self.status == self.Status.PENDING
+            and self.pending_until
+            and self.pending_until <= timezone.now()
+        ):
+            return self.Status.EXPIRED.value
+        return self.status
+
+
+class ConnectionCredential(models.Model):
+    """A connection's tokens, sealed, apart from the row that lists and admin pages read.
+
+    `version` grows with each stored refresh; a refresh holds the lease while it asks the provider
+    (oauth.md section 2.4). Disconnecting deletes the row.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    environment = models.ForeignKey(
+        Environment, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    connection = models.OneToOneField(
+        ProviderConnection, on_delete=models.CASCADE, related_name="credential"
+    )
+    access_token = SealedField(blank=True, editable=False)
+    refresh_token = SealedField(blank=True, editable=False)
+    expires_at = models.DateTimeField()
+    version = models.PositiveBigIntegerField(default=1)
+    refresh_lease_id = models.UUIDField(null=True, editable=False)
+    refresh_lease_until = models.DateTimeField(null=True, editable=False)
+    stored_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"credential of {self.connection_id}"
+
+
+class AuthorizationRequest(models.Model):
+    """One start of an authorization: single use, found by the digest of its state.
+
+    Endpoints and client are a snapshot: issuer, endpoints and client id belong together for the
+    whole handshake (RFC 9700 section 4.4), whatever staff change meanwhile.
+    """
+
+    class Purpose(models.TextChoices):
+        CONNECT = "connect"
+        RECONNECT = "reconnect"
+
+    class Handshake(models.TextChoices):
+        """Who receives the provider's answer; others are to come beside it."""
+
+        AUTOMATIC = "automatic", "our callback finishes and activates"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    environment = models.ForeignKey(
+        Environment, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    connection = models.ForeignKey(
+        ProviderConnection, on_delete=models.CASCADE, related_name="authorization_requests"
+    )
+    configuration = models.ForeignKey(
+        ProviderConfiguration, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    purpose = models.CharField(max_length=16, choices=Purpose, default=Purpose.CONNECT)
+    handshake = models.CharField(max_length=16, choices=Handshake, default=Handshake.AUTOMATIC)
+    state_digest = models.CharField(max_length=64, unique=True, editable=False)
+    code_verifier = SealedField(editable=False)
+    provider_redirect_uri = models.CharField(max_length=2000)
+    client_id = models.CharField(max_length=255)
+    endpoints = models.JSONField(default=dict)
+    scopes = models.JSONField(default=list)
+    return_uri = models.CharField(max_length=2000, blank=True)
+    caller_state = models.CharField(max_length=512, blank=True)
+    # Set when a signed-in person started on our own pages: the same person must come back.
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="+"
+    )
+    expected_account = models.CharField(max_length=320, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(db_index=True)
+    consumed_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=64, blank=True)
+
+    def __str__(self) -> str:
+        return f"authorization request of {self.connection_id}"
+
+
+class RevocationJob(models.Model):
+    """A grant that is still to be revoked upstream; its token lives here for a day at most."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    environment = models.ForeignKey(
+        Environment, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    configuration = models.ForeignKey(
+        ProviderConfiguration, on_delete=models.CASCADE, related_name="+"
+    )
+    token = SealedField(editable=False)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(default=timezone.now, db_index=True)
+    expires_at = models.DateTimeField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"revocation at {self.configuration_id}"

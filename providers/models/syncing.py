@@ -1,0 +1,164 @@
+"""The calendars at the provider that are synced, and the runs that do it."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from providers.models.connections import ProviderConnection
+
+
+class ExternalCalendar(models.Model):
+    """A calendar at the provider, chosen to be synced: its cursor, its lease, when it is due.
+
+    The lease with its fence lets one run at a time write; whoever finds another fence stops.
+    `dirty` counts the wishes for a sync, `settled` those that the last finished run had seen.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    connection = models.ForeignKey(
+        ProviderConnection,
+        on_delete=models.CASCADE,
+        related_name="external_calendars",
+        db_index=False,
+    )
+    external_id = models.CharField(max_length=1024)
+    name = models.CharField(max_length=1024, blank=True)
+    time_zone = models.CharField(max_length=64, blank=True)
+    access_role = models.CharField(max_length=64, blank=True)
+    color = models.CharField(max_length=16, blank=True)
+    is_primary = models.BooleanField(default=False)
+
+    cursor = models.TextField(blank=True, editable=False)
+    window_start = models.DateTimeField(null=True, editable=False)
+    window_end = models.DateTimeField(null=True, editable=False)
+    listing = models.BigIntegerField(default=0, editable=False)
+
+    next_sync_at = models.DateTimeField(null=True, blank=True)
+    queued_until = models.DateTimeField(null=True, editable=False)
+    # The provider asked to be left alone until then; a wish for a sync does not change that.
+    blocked_until = models.DateTimeField(null=True, editable=False)
+    fence = models.PositiveBigIntegerField(default=0, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+    dirty = models.PositiveBigIntegerField(default=0, editable=False)
+    settled = models.PositiveBigIntegerField(default=0, editable=False)
+    failures = models.PositiveIntegerField(default=0, editable=False)
+    # Whether a run was stored that has not ended: the next one looks for where to go on.
+    unfinished = models.BooleanField(default=False, editable=False)
+
+    last_sync_at = models.DateTimeField(null=True, blank=True)
+    last_full_sync_at = models.DateTimeField(null=True, blank=True)
+    events_synced = models.PositiveBigIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "external_id"], name="external_calendar_once"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_sync_at"], condition=Q(next_sync_at__isnull=False), name="sync_due"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.external_id
+
+    @property
+    def is_syncing(self) -> bool:
+        """Whether a run holds the lease, or one that was asked for has not come to its turn."""
+        now = timezone.now()
+        leased = self.lease_until is not None and self.lease_until > now
+        return leased or self.dirty > self.settled
+
+
+class SyncRun(models.Model):
+    """One run of one external calendar: history, and while unfinished, where to resume."""
+
+    class Kind(models.TextChoices):
+        FULL = "full", "full listing"
+        INCREMENTAL = "incremental"
+
+    class Phase(models.TextChoices):
+        LISTING = "listing"
+        SWEEPING = "sweeping"
+        DONE = "done"
+
+    class Status(models.TextChoices):
+        RUNNING = "running"
+        INTERRUPTED = "interrupted", "interrupted, to be resumed"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+
+    UNFINISHED = (Status.RUNNING, Status.INTERRUPTED)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    connection = models.ForeignKey(
+        ProviderConnection, on_delete=models.CASCADE, related_name="sync_runs"
+    )
+    external_calendar = models.ForeignKey(
+        ExternalCalendar, on_delete=models.CASCADE, related_name="sync_runs", db_index=False
+    )
+    kind = models.CharField(max_length=16, choices=Kind)
+    phase = models.CharField(max_length=16, choices=Phase, default=Phase.LISTING)
+    status = models.CharField(max_length=16, choices=Status, default=Status.RUNNING)
+    fence = models.PositiveBigIntegerField()
+    listing = models.BigIntegerField(default=0)
+    # The run's own until it ends; then they become the external calendar's.
+    window_start = models.DateTimeField(editable=False)
+    window_end = models.DateTimeField(editable=False)
+    page_token = models.TextField(blank=True, editable=False)
+    next_cursor = models.TextField(blank=True, editable=False)
+    pages = models.PositiveIntegerField(default=0)
+    events_seen = models.PositiveBigIntegerField(default=0)
+    events_changed = models.PositiveBigIntegerField(default=0)
+    events_removed = models.PositiveBigIntegerField(default=0)
+    events_invalid = models.PositiveBigIntegerField(default=0)
+    resumed = models.PositiveIntegerField(default=0)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+    started_at = models.DateTimeField(default=timezone.now)
+    heartbeat_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-started_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["external_calendar"],
+                condition=Q(status__in=("running", "interrupted")),
+                name="one_unfinished_sync",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["external_calendar", "-started_at"], name="sync_history"),
+            models.Index(fields=["started_at"], name="sync_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class SyncRunPage(models.Model):
+    """What a full listing saw unchanged, page by page: seen, yet not rewritten.
+
+    One small row a page instead of one write per unchanged event; gone with the end of the run.
+    """
+
+    run = models.ForeignKey(
+        SyncRun, on_delete=models.CASCADE, related_name="unchanged_pages", db_index=False
+    )
+    number = models.PositiveIntegerField()
+    external_ids = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "number"], name="sync_page_once")]
+
+    def __str__(self) -> str:
+        return f"page {self.number} of {self.run_id}"

@@ -1,0 +1,333 @@
+"""The pages for people: their calendars, connecting one, and watching the first sync.
+
+Whoever is signed in sees the calendars that `visible_to` gives them; everything else is not found.
+What changes something is a POST; its URL, opened by hand or after signing in, leads to its page.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from functools import wraps
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from csp.decorators import csp_update
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db import transaction
+from django.db.models import Prefetch, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from calendars import agenda
+from calendars.models import Calendar, Event
+from providers import connect, tasks
+from providers.forms import ConnectForm
+from providers.models import ProviderConfiguration, ProviderConnection
+from providers.registry import UnknownKind
+from providers.standing import (
+    Standing,
+    failed_reconnect,
+    last_sync_of,
+    progress_of,
+    standing_of,
+)
+from providers.views import SeeOther
+from talkover.encryption import UnsealError
+from talkover.environments.models import User
+
+logger = logging.getLogger(__name__)
+
+CALENDARS_PER_PAGE = 50
+AGENDA_SPAN = timedelta(days=14)
+AGENDA_LENGTH = 20
+
+# What a Content-Security-Policy can name; whatever else an endpoint has stays out of the header.
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.:-]+")
+
+View: TypeAlias = Callable[..., HttpResponseBase]
+
+
+class PersonRequest(HttpRequest):
+    """A request of somebody who has signed in."""
+
+    user: User
+
+
+def for_people(view: View) -> View:
+    """Only for who has signed in, and never kept by a cache."""
+    return never_cache(login_required(view))
+
+
+def action_of(page: str, parameter: str) -> Callable[[View], View]:
+    """For a POST that belongs to the page of that name: a GET is led there instead."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def wrapped(request: HttpRequest, **ids: Any) -> HttpResponseBase:
+            if request.method != "POST":
+                return redirect(page, ids[parameter])
+            return view(request, **ids)
+
+        return for_people(wrapped)
+
+    return decorate
+
+
+@require_safe
+@never_cache
+def home(request: HttpRequest) -> HttpResponseBase:
+    return redirect("calendar-list" if request.user.is_authenticated else "account_login")
+
+
+@require_safe
+@for_people
+def calendar_list(request: PersonRequest) -> HttpResponse:
+    """The person's calendars by environment, each with how its connections stand."""
+    calendars = (
+        Calendar.objects.visible_to(request.user)
+        .select_related("environment", "owner")
+        .prefetch_related(Prefetch("connections", queryset=_authorised_connections()))
+        .order_by("environment__name", "environment_id", "name", "id")
+    )
+    page = Paginator(calendars, CALENDARS_PER_PAGE).get_page(request.GET.get("page"))
+    rows = [
+        {
+            "calendar": calendar,
+            "connections": [_connection_row(row) for row in calendar.connections.all()],
+        }
+        for calendar in page
+    ]
+    environments = calendars.order_by().values("environment_id").distinct()[:2].count()
+    context = {"rows": rows, "page": page, "grouped": environments > 1}
+    return render(request, "calendars/list.html", context)
+
+
+@require_safe
+@for_people
+def calendar_detail(request: PersonRequest, calendar_id: uuid.UUID) -> HttpResponseBase:
+    return _calendar_page(request, _calendar_of(request, calendar_id))
+
+
+@action_of("calendar-detail", "calendar_id")
+def connect_calendar(request: PersonRequest, calendar_id: uuid.UUID) -> HttpResponseBase:
+    """Send the person to the provider that they chose."""
+    calendar = _calendar_of(request, calendar_id)
+    form = ConnectForm(request.POST, configurations=_offered_configurations(calendar))
+    if not form.is_valid():
+        return _calendar_page(request, calendar, form=form)
+    return _go_to_provider(
+        request,
+        lambda start: connect.begin(
+            calendar_id=calendar.pk, configuration=form.cleaned_data["configuration"], start=start
+        ),
+        back=reverse("calendar-detail", args=[calendar.pk]),
+    )
+
+
+@require_safe
+@for_people
+def connection_detail(request: PersonRequest, connection_id: uuid.UUID) -> HttpResponseBase:
+    """How a connection stands: the person comes back here, and watches the first sync."""
+    connection = _connection_of(request, connection_id)
+    context = _progress_context(connection) | {"failed_reconnect": failed_reconnect(connection)}
+    return _render_with_handshake(
+        request, "connections/detail.html", context, [connection.configuration]
+    )
+
+
+@require_safe
+@for_people
+def connection_progress(request: PersonRequest, connection_id: uuid.UUID) -> HttpResponse:
+    """The part of the connection's page that changes, for static/talkover/progress.js."""
+    connection = _connection_of(request, connection_id)
+    return render(request, "connections/progress.html", _progress_context(connection))
+
+
+@action_of("connection-detail", "connection_id")
+def reconnect_calendar(request: PersonRequest, connection_id: uuid.UUID) -> HttpResponseBase:
+    """Authorise again, or for the first time if that never succeeded."""
+    connection = _connection_of(request, connection_id)
+    back = reverse("connection-detail", args=[connection.pk])
+    if not _is_offered(connection.configuration):
+        messages.error(request, "This provider is switched off at present. Try again later.")
+        return SeeOther(back)
+    return _go_to_provider(
+        request, lambda start: connect.reconnect(connection=connection, start=start), back=back
+    )
+
+
+@action_of("connection-detail", "connection_id")
+def sync_connection(request: PersonRequest, connection_id: uuid.UUID) -> HttpResponseBase:
+    connection = _connection_of(request, connection_id)
+    back = SeeOther(reverse("connection-detail", args=[connection.pk]))
+    if not connection.is_active:
+        messages.error(request, "There is nothing to sync yet: connect the account first.")
+        return back
+    with transaction.atomic():
+        tasks.request_sync(external.pk for external in connection.external_calendars.all())
+    return back
+
+
+@for_people
+def disconnect_calendar(request: PersonRequest, connection_id: uuid.UUID) -> HttpResponseBase:
+    """Ask, and on POST do it."""
+    connection = _connection_of(request, connection_id)
+    if request.method != "POST":
+        context = {"connection": connection, "calendar": connection.calendar}
+        return render(request, "connections/disconnect.html", context)
+    connect.disconnect(connection=connection)
+    if connection.account_subject:
+        text = "Disconnected. The events that were synced stay, and get no more updates."
+    else:
+        text = "Removed."
+    messages.success(request, text)
+    return SeeOther(reverse("calendar-detail", args=[connection.calendar_id]))
+
+
+def _calendar_of(request: PersonRequest, calendar_id: uuid.UUID) -> Calendar:
+    mine = Calendar.objects.visible_to(request.user).select_related("environment", "owner")
+    return get_object_or_404(mine, pk=calendar_id)
+
+
+def _connection_of(request: PersonRequest, connection_id: uuid.UUID) -> ProviderConnection:
+    mine = (
+        ProviderConnection.objects.present()
+        .filter(calendar__in=Calendar.objects.visible_to(request.user))
+        .select_related("configuration", "calendar__environment", "calendar__owner")
+        .prefetch_related("external_calendars")
+    )
+    return get_object_or_404(mine, pk=connection_id)
+
+
+def _present_connections() -> QuerySet[ProviderConnection]:
+    return (
+        ProviderConnection.objects.present()
+        .select_related("configuration")
+        .prefetch_related("external_calendars")
+    )
+
+
+def _authorised_connections() -> QuerySet[ProviderConnection]:
+    """Without the attempts that came to nothing; the calendar's own page has them."""
+    return _present_connections().exclude(account_subject="")
+
+
+def _offered_configurations(calendar: Calendar) -> QuerySet[ProviderConfiguration]:
+    return ProviderConfiguration.objects.filter(
+        environment_id=calendar.environment_id, is_active=True, paused_at__isnull=True
+    ).order_by("display_name", "id")
+
+
+def _is_offered(configuration: ProviderConfiguration) -> bool:
+    return configuration.is_active and configuration.paused_at is None
+
+
+def _connection_row(connection: ProviderConnection) -> dict[str, Any]:
+    standing: Standing = standing_of(connection)
+    return {
+        "connection": connection,
+        "standing": standing,
+        "last_sync_at": last_sync_of(list(connection.external_calendars.all())),
+    }
+
+
+def _calendar_page(
+    request: PersonRequest, calendar: Calendar, *, form: ConnectForm | None = None
+) -> HttpResponseBase:
+    now, zone = timezone.now(), ZoneInfo(calendar.timezone)
+    upcoming = list(
+        Event.objects.filter(calendar=calendar)
+        .overlapping(now, now + AGENDA_SPAN)
+        .exclude(status=Event.Status.CANCELLED)
+        .order_by("start_at", "id")[: AGENDA_LENGTH + 1]
+    )
+    connections = list(_present_connections().filter(calendar=calendar))
+    configurations = _offered_configurations(calendar)
+    context = {
+        "calendar": calendar,
+        "connections": [_connection_row(row) for row in connections if row.account_subject],
+        "attempts": [_connection_row(row) for row in connections if not row.account_subject],
+        "days": agenda.days(
+            upcoming[:AGENDA_LENGTH],
+            zone=zone,
+            now=now,
+            show_private=calendar.owner_id == request.user.pk,
+        ),
+        "more": len(upcoming) > AGENDA_LENGTH,
+        "configurations": configurations,
+        "form": form or ConnectForm(configurations=configurations),
+    }
+    return _render_with_handshake(request, "calendars/detail.html", context, configurations)
+
+
+def _progress_context(connection: ProviderConnection) -> dict[str, Any]:
+    return {
+        "connection": connection,
+        "calendar": connection.calendar,
+        "progress": progress_of(connection),
+        "offered": _is_offered(connection.configuration),
+    }
+
+
+def _go_to_provider(
+    request: PersonRequest, begin: Callable[[connect.Start], connect.Begun], *, back: str
+) -> HttpResponseBase:
+    try:
+        begun = begin(connect.Start(started_by=request.user))
+    except connect.CalendarGone as error:
+        raise Http404 from error
+    except connect.TooManyAttempts:
+        messages.error(
+            request,
+            "Too many connections were started and not finished. Finish one in the tab where it is"
+            " open, or wait some minutes and try again.",
+        )
+        return SeeOther(back)
+    except UnsealError as error:
+        logger.error("The connection cannot begin: %s", error)
+        messages.error(
+            request,
+            "This service cannot use its own registration at the provider just now. Tell the person"
+            " who runs it; there is nothing you can do.",
+        )
+        return SeeOther(back)
+    return SeeOther(begun.authorization_url)
+
+
+def _render_with_handshake(
+    request: HttpRequest,
+    template: str,
+    context: dict[str, Any],
+    configurations: Iterable[ProviderConfiguration],
+) -> HttpResponseBase:
+    """A page with a form whose answer sends the browser to a provider.
+
+    Browsers hold the redirects after a form to the page's `form-action` (CSP3, section 6.4.1).
+    """
+    origins = sorted({origin for row in configurations if (origin := _origin(row))})
+
+    def page(request: HttpRequest) -> HttpResponse:
+        return render(request, template, context)
+
+    return csp_update({"form-action": origins})(page)(request)
+
+
+def _origin(configuration: ProviderConfiguration) -> str:
+    """Where the configuration's authorization page is; empty when that cannot be told."""
+    try:
+        parts = urlsplit(configuration.endpoints().authorization)
+    except UnknownKind:
+        return ""
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return origin if _ORIGIN.fullmatch(origin) else ""

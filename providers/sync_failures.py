@@ -1,0 +1,176 @@
+"""What an error of a sync changes: the run, the schedule, the connection, or the configuration.
+
+docs/sync.md has the same as a table.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from providers import scheduler
+from providers.errors import (
+    AuthorizationRevoked,
+    CalendarForbidden,
+    CalendarNotFound,
+    Misconfigured,
+    PolicyRefused,
+    ProviderError,
+    ProviderUnavailable,
+    QuotaExceeded,
+    RateLimited,
+    ScopeMissing,
+)
+from providers.models import (
+    ExternalCalendar,
+    ProviderConfiguration,
+    ProviderConnection,
+    SyncRun,
+    SyncRunPage,
+)
+from providers.sync_writer import SuddenlyEmpty
+from talkover.encryption import UnsealError
+
+logger = logging.getLogger(__name__)
+
+# Google says of a 404: back off, and believe it when it repeats.
+NOT_FOUND_TIMES = 3
+# Three empty listings this far apart span the hour after which they are believed.
+SUDDENLY_EMPTY_RETRY = timedelta(minutes=32)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What follows. `wait` None: nothing by itself; `silence`: not even when asked.
+
+    `status` is the connection's new one, `note` whether it shows the code, `resume` whether the
+    next run goes on where this one stopped.
+    """
+
+    code: str
+    wait: timedelta | None
+    silence: bool = False
+    status: ProviderConnection.Status | None = None
+    note: bool = True
+    resume: bool = False
+
+
+def settle(error: Exception, *, lease: scheduler.Lease, sync_run: SyncRun) -> bool:
+    """End a run that failed and give the lease back; returns whether the error was an expected one.
+
+    Raises LostLease, and has changed nothing then: the connection may be another by now.
+    """
+    source = lease.external_calendar
+    failures = source.failures + 1
+    outcome = _outcome(error, source=source, failures=failures)
+    now = timezone.now()
+    with transaction.atomic():
+        lease.release(
+            next_sync_at=None if outcome.wait is None else now + outcome.wait,
+            at_once=outcome.wait is not None and not outcome.silence,
+            failures=failures,
+            unfinished=_resumes(sync_run, outcome),
+            blocked_until=now + outcome.wait if outcome.silence and outcome.wait else None,
+        )
+        _end(sync_run, outcome, error)
+        if outcome.note:
+            _note_on_connection(source, outcome)
+        if isinstance(error, Misconfigured):
+            _pause(source.connection.configuration, error)
+    _log(source, outcome, error)
+    return isinstance(error, ProviderError | UnsealError)
+
+
+def _outcome(error: Exception, *, source: ExternalCalendar, failures: int) -> Outcome:
+    wait = scheduler.back_off(failures)
+    code = error.code if isinstance(error, ProviderError) else "internal_error"
+    match error:
+        case AuthorizationRevoked():
+            return Outcome(code, None, status=ProviderConnection.Status.REAUTHORIZATION_REQUIRED)
+        case ScopeMissing() | PolicyRefused() | CalendarForbidden():
+            return Outcome(code, None, status=ProviderConnection.Status.ERROR)
+        case CalendarNotFound() if _not_found_before(source) >= NOT_FOUND_TIMES - 1:
+            return Outcome(code, None, status=ProviderConnection.Status.ERROR)
+        case QuotaExceeded():
+            wait = scheduler.silence(error.retry_after, otherwise=scheduler.QUOTA_BACK_OFF)
+            return Outcome(code, wait, silence=True, resume=True)
+        case RateLimited():
+            wait = scheduler.silence(error.retry_after, otherwise=wait)
+            return Outcome(code, wait, silence=True, resume=True)
+        case Misconfigured():
+            return Outcome(code, wait, note=False, resume=True)
+        case UnsealError():
+            return Outcome("credentials_unreadable", wait, note=False, resume=True)
+        case SuddenlyEmpty():
+            return Outcome(code, SUDDENLY_EMPTY_RETRY)
+    return Outcome(code, wait, resume=isinstance(error, ProviderUnavailable))
+
+
+def _not_found_before(source: ExternalCalendar) -> int:
+    """How many of the latest runs ended with the calendar not found, one after the other."""
+    codes = (
+        SyncRun.objects.filter(external_calendar=source)
+        .exclude(status__in=SyncRun.UNFINISHED)
+        .order_by("-started_at")
+        .values_list("error_code", flat=True)[: NOT_FOUND_TIMES - 1]
+    )
+    return sum(code == CalendarNotFound.code for code in codes)
+
+
+def _resumes(sync_run: SyncRun, outcome: Outcome) -> bool:
+    """Whether the run waits to go on: without a stored page there is nothing to resume."""
+    return outcome.resume and sync_run.pages > 0
+
+
+def _end(sync_run: SyncRun, outcome: Outcome, error: Exception) -> None:
+    resumes = _resumes(sync_run, outcome)
+    sync_run.status = SyncRun.Status.INTERRUPTED if resumes else SyncRun.Status.FAILED
+    sync_run.error_code = outcome.code
+    # Texts of other exceptions may quote what a person wrote in their calendar.
+    expected = isinstance(error, ProviderError | UnsealError)
+    sync_run.error_detail = str(error)[:500] if expected else type(error).__name__
+    if not resumes:
+        sync_run.finished_at = timezone.now()
+        SyncRunPage.objects.filter(run=sync_run).delete()
+    sync_run.save()
+
+
+def _note_on_connection(source: ExternalCalendar, outcome: Outcome) -> None:
+    changes: dict[str, object] = {
+        "last_error_code": outcome.code,
+        "last_error_at": timezone.now(),
+    }
+    if outcome.status is not None:
+        changes["status"] = outcome.status
+    ProviderConnection.objects.filter(
+        pk=source.connection_id, status=ProviderConnection.Status.ACTIVE
+    ).update(**changes)
+
+
+def _pause(configuration: ProviderConfiguration, error: Misconfigured) -> None:
+    """Stop using a registration that the provider does not accept; said once, to the operator.
+
+    Only the registration that was used: staff may have mended it while the request was under way.
+    """
+    paused = ProviderConfiguration.objects.filter(
+        pk=configuration.pk, updated_at=configuration.updated_at, paused_at__isnull=True
+    ).update(paused_at=timezone.now(), paused_reason=str(error)[:500])
+    if paused:
+        logger.error(
+            "provider configuration %s (%s) is paused: the provider refuses our registration: %s",
+            configuration.identifier, configuration.pk, error,
+        )  # fmt: skip
+
+
+def _log(source: ExternalCalendar, outcome: Outcome, error: Exception) -> None:
+    if isinstance(error, UnsealError):
+        logger.error("external calendar %s: %s", source.pk, error)
+    elif not isinstance(error, ProviderError):
+        # Raised again by the caller: whoever runs the task logs the traceback.
+        logger.error("external calendar %s: sync failed: %s", source.pk, type(error).__name__)
+    elif not isinstance(error, Misconfigured):
+        logger.warning("external calendar %s: %s: %s", source.pk, outcome.code, error)

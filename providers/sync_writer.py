@@ -1,0 +1,310 @@
+"""Storing a listing's pages, one transaction each; sweeping and moving the cursor at its end."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Collection
+from copy import copy
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypedDict
+
+from django.db import DataError, IntegrityError, connection, transaction
+from django.utils import timezone
+
+from calendars import upsert
+from calendars.models import Event
+from providers import scheduler
+from providers.base import EventPage, EventQuery, InvalidEvent, RemoteEvent, Window
+from providers.errors import ProviderError
+from providers.models import ProviderConnection, SyncRun, SyncRunPage
+from providers.sync_reader import ListingLoops, PageReader
+from talkover.statements import insert
+
+logger = logging.getLogger(__name__)
+
+# Far beyond any calendar, at thousands of events a page: a listing that does not end is a fault.
+MOST_PAGES = 10_000
+SWEEP_BATCH = 5000
+INVALID_LOGGED_PER_PAGE = 20
+# When a calendar with events lists none: believed when it was seen this often, over this long.
+EMPTY_LISTINGS = 3
+EMPTY_FOR = timedelta(hours=1)
+
+_NEW = ("", "")
+_EVENTS = Event._meta.db_table
+_PAGES = SyncRunPage._meta.db_table
+_SEEN = {
+    "postgresql": f"SELECT jsonb_array_elements_text(external_ids) FROM {_PAGES}",  # noqa: S608
+    "sqlite": f"SELECT json_each.value FROM {_PAGES}, json_each(external_ids)",  # noqa: S608
+}
+
+
+class SuddenlyEmpty(ProviderError):
+    """A calendar that had events lists none. Its rows are kept until that is seen repeatedly."""
+
+    code = "suddenly_empty"
+
+
+class _Target(TypedDict):
+    calendar_id: uuid.UUID
+    source_id: uuid.UUID
+    listing: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a page brings. `seen`: ids listed and not written; `lived`: ids of living rows that were
+    there; `listed`: how many the page lists.
+    """
+
+    events: list[RemoteEvent]
+    seen: list[str]
+    removed: tuple[str, ...]
+    lived: set[str]
+    listed: int
+    invalid: int
+    next_page_token: str
+    next_cursor: str
+
+    def balance(self, refused: Collection[str] = ()) -> int:
+        """By how many the living events become more, once all but the refused are written."""
+        written = {event.id: event for event in self.events if event.id not in set(refused)}
+        alive = sum(event.status != Event.Status.CANCELLED for event in written.values())
+        return alive - len(self.lived & (written.keys() | set(self.removed)))
+
+
+class PageWriter:
+    """Stores the pages of one run, and ends it when the listing is complete.
+
+    `run` says where to go on after each committed page; its attributes change with the commit.
+    """
+
+    def __init__(self, *, run: SyncRun, lease: scheduler.Lease) -> None:
+        self.run = run
+        self._source = source = lease.external_calendar
+        self._lease = lease
+        self._full = run.kind == SyncRun.Kind.FULL
+        # A first sync compares nothing: all rows there are its own.
+        self._compare = (
+            not self._full or run.pages > 0 or Event.objects.filter(source=source).exists()
+        )
+
+    def store_all(self, reader: PageReader) -> None:
+        """List from where the run stands to its end."""
+        if self.run.phase == SyncRun.Phase.LISTING:
+            query = EventQuery(
+                calendar_id=self._source.external_id,
+                window=Window(self.run.window_start, self.run.window_end),
+                cursor="" if self._full else self._source.cursor,
+                page_token=self.run.page_token,
+            )
+            with reader:
+                reader.start(query)
+                while self._store(self._read(reader.next_page())):
+                    pass
+        if self.run.status == SyncRun.Status.RUNNING:
+            self._sweep_and_finish()
+
+    def _read(self, page: EventPage) -> _Content:
+        """What differs of a page. Outside of a transaction, yet reliable: only the holder of the
+        lease writes these rows. The page itself, megabytes of text, is let go here.
+        """
+        versions = page.versions
+        known: dict[str, tuple[str, str]] = {}
+        if self._compare and (versions or page.removed):
+            known = upsert.known_versions(source_id=self._source.pk, ids=[*versions, *page.removed])
+        changed = [
+            key for key, etag in versions.items() if not etag or known.get(key, _NEW)[0] != etag
+        ]
+        events, invalid = page.read(changed) if changed else ([], [])
+        self._note_invalid(invalid)
+        return _Content(
+            events=events,
+            # What could not be read is there nevertheless: its last good row stays.
+            seen=[*(versions.keys() - set(changed)), *(event.id for event in invalid)],
+            removed=page.removed,
+            lived={key for key, (_, status) in known.items() if status != Event.Status.CANCELLED},
+            listed=len(versions),
+            invalid=len(invalid),
+            next_page_token=page.next_page_token,
+            next_cursor=page.next_cursor,
+        )
+
+    def _store(self, content: _Content) -> bool:
+        """Write a page with where to go on, in one short transaction; whether more pages follow."""
+        if self.run.pages >= MOST_PAGES:
+            raise ListingLoops(f"More than {MOST_PAGES} pages.")
+        try:
+            self._commit(content, singly=False)
+        except (DataError, IntegrityError, UnicodeEncodeError):
+            # A value that no column takes stops this event, not the calendar.
+            self._commit(content, singly=True)
+        return bool(content.next_page_token)
+
+    def _commit(self, content: _Content, *, singly: bool) -> None:
+        run, source = self.run, self._source
+        target: _Target = {
+            "calendar_id": source.connection.calendar_id,
+            "source_id": source.pk,
+            "listing": run.listing,
+        }
+        refused: list[str] = []
+        ended: dict[str, Any] = {}
+        with transaction.atomic():
+            # Counting a large calendar would cost more than a small change to it.
+            events_synced = source.events_synced + content.balance()
+            if self._full:
+                self._lease.hold(unfinished=True, listing=run.listing)
+            elif content.next_page_token:
+                self._lease.hold(unfinished=True, events_synced=events_synced)
+            else:
+                ended = self._finish(cursor=content.next_cursor, events_synced=events_synced)
+            if singly:
+                changed, refused = upsert.write_events_singly(events=content.events, **target)
+                self._note_invalid(
+                    [InvalidEvent(key, "refused by the database") for key in refused]
+                )
+                if not self._full:
+                    events_synced = source.events_synced + content.balance(refused)
+                    self._lease.note(events_synced=events_synced)
+            else:
+                changed = upsert.write_events(events=content.events, **target)
+            removed = upsert.remove_events(source_id=source.pk, ids=content.removed)
+            progress = {
+                "phase": run.phase if content.next_page_token else SyncRun.Phase.SWEEPING,
+                "pages": run.pages + 1,
+                "events_seen": run.events_seen + content.listed,
+                "events_changed": run.events_changed + changed,
+                "events_removed": run.events_removed + removed,
+                "events_invalid": run.events_invalid + content.invalid + len(refused),
+                "page_token": content.next_page_token,
+                "next_cursor": content.next_cursor,
+                "heartbeat_at": timezone.now(),
+            } | ended
+            self._write_run(progress)
+            if self._full and (seen := content.seen + refused):
+                SyncRunPage.objects.create(run=run, number=run.pages + 1, external_ids=seen)
+        self._note_committed(progress)
+        if not self._full:
+            source.events_synced = events_synced
+
+    def _sweep_and_finish(self) -> None:
+        """Remove what a full listing did not see; then, in one transaction, move the cursor."""
+        if self._compare and self.run.events_seen == 0:
+            self._refuse_sudden_emptiness()
+        while True:
+            with transaction.atomic():
+                self._lease.hold()
+                unseen = self._unseen() if self._compare else []
+                removed = upsert.remove_events(source_id=self._source.pk, ids=unseen)
+                progress = {
+                    "events_removed": self.run.events_removed + removed,
+                    "heartbeat_at": timezone.now(),
+                }
+                if len(unseen) < SWEEP_BATCH:
+                    SyncRunPage.objects.filter(run=self.run).delete()
+                    live = Event.objects.filter(source=self._source).exclude(
+                        status=Event.Status.CANCELLED
+                    )
+                    progress |= self._finish(
+                        cursor=self.run.next_cursor, events_synced=live.count()
+                    )
+                self._write_run(progress)
+            self._note_committed(progress)
+            if len(unseen) < SWEEP_BATCH:
+                return
+
+    def _write_run(self, progress: dict[str, Any]) -> None:
+        """The run's row, inside the page's transaction; it is there from the first page on."""
+        if self.run._state.adding:
+            row = copy(self.run)
+            _assign(row, progress)
+            insert(row)
+        else:
+            SyncRun.objects.filter(pk=self.run.pk).update(**progress)
+
+    def _note_committed(self, progress: dict[str, Any]) -> None:
+        _assign(self.run, progress)
+        self.run._state.adding = False
+
+    def _unseen(self) -> list[str]:
+        """Ids of rows that this listing neither wrote nor saw, at most one batch.
+
+        EXCEPT, not an anti-join: it is hashed or sorted whatever the planner believes of the number
+        of rows, and never a loop in a loop.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT external_id FROM {_EVENTS} WHERE source_id = %s AND listing < %s"  # noqa: S608
+                f" EXCEPT {_SEEN[connection.vendor]} WHERE run_id = %s LIMIT {SWEEP_BATCH}",
+                (_key(self._source.pk), self.run.listing, _key(self.run.pk)),
+            )
+            return [row[0] for row in cursor.fetchall()]
+
+    def _refuse_sudden_emptiness(self) -> None:
+        """Raise SuddenlyEmpty unless the emptiness was seen often and long enough.
+
+        Rows outside the window do not count: they are to go, and their going is no surprise.
+        """
+        now = timezone.now()
+        there = Event.objects.filter(source=self._source).exclude(status=Event.Status.CANCELLED)
+        if not there.overlapping(self.run.window_start, self.run.window_end).exists():
+            return
+        earlier = SyncRun.objects.filter(
+            external_calendar=self._source, error_code=SuddenlyEmpty.code
+        )
+        if self._source.last_full_sync_at:
+            earlier = earlier.filter(started_at__gt=self._source.last_full_sync_at)
+        times = list(earlier.values_list("started_at", flat=True))
+        if len(times) < EMPTY_LISTINGS - 1 or now - min(times) < EMPTY_FOR:
+            raise SuddenlyEmpty("The calendar lists no events any more; the known ones are kept.")
+
+    def _finish(self, *, cursor: str, events_synced: Any) -> dict[str, Any]:
+        """The end of the run, inside the caller's transaction: the cursor moves last."""
+        now = timezone.now()
+        source, run = self._source, self.run
+        changes: dict[str, Any] = {
+            "cursor": cursor,
+            "window_start": run.window_start,
+            "window_end": run.window_end,
+            "unfinished": False,
+            "last_sync_at": now,
+            "events_synced": events_synced,
+            "failures": 0,
+            "blocked_until": None,
+        }
+        if self._full:
+            changes["last_full_sync_at"] = now
+        if source.connection.last_error_code:
+            ProviderConnection.objects.filter(
+                pk=source.connection_id, status=ProviderConnection.Status.ACTIVE
+            ).update(last_error_code="", last_error_at=None)
+        self._lease.release(next_sync_at=scheduler.next_regular(now), at_once=True, **changes)
+        return {
+            "status": SyncRun.Status.SUCCEEDED,
+            "phase": SyncRun.Phase.DONE,
+            "finished_at": now,
+            "page_token": "",
+            "next_cursor": "",
+            "error_code": "",
+            "error_detail": "",
+        }
+
+    def _note_invalid(self, invalid: list[InvalidEvent]) -> None:
+        for event in invalid[:INVALID_LOGGED_PER_PAGE]:
+            logger.warning(
+                "external calendar %s: event %r left out: %s",
+                self._source.pk, event.id, event.reason,
+            )  # fmt: skip
+
+
+def _assign(run: SyncRun, progress: dict[str, Any]) -> None:
+    for name, value in progress.items():
+        setattr(run, name, value)
+
+
+def _key(value: uuid.UUID) -> str:
+    """A primary key as a parameter of a statement that Django did not write."""
+    return str(value) if connection.features.has_native_uuid_field else value.hex

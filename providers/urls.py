@@ -1,0 +1,33 @@
+"""Browser routes: the OAuth callback, and the pages for people."""
+
+from django.urls import path
+
+from providers import pages, views
+
+urlpatterns = [
+    path(
+        "oauth/callback/<slug:kind>/<uuid:configuration_id>", views.callback, name="oauth-callback"
+    ),
+    path("oauth/error/<slug:code>", views.connect_error, name="connect-error"),
+    path("", pages.home, name="home"),
+    path("calendars", pages.calendar_list, name="calendar-list"),
+    path("calendars/<uuid:calendar_id>", pages.calendar_detail, name="calendar-detail"),
+    path("calendars/<uuid:calendar_id>/connect", pages.connect_calendar, name="connect-calendar"),
+    path("connections/<uuid:connection_id>", pages.connection_detail, name="connection-detail"),
+    path(
+        "connections/<uuid:connection_id>/progress",
+        pages.connection_progress,
+        name="connection-progress",
+    ),
+    path(
+        "connections/<uuid:connection_id>/reconnect",
+        pages.reconnect_calendar,
+        name="reconnect-calendar",
+    ),
+    path("connections/<uuid:connection_id>/sync", pages.sync_connection, name="sync-connection"),
+    path(
+        "connections/<uuid:connection_id>/disconnect",
+        pages.disconnect_calendar,
+        name="disconnect-calendar",
+    ),
+]

@@ -1,0 +1,147 @@
+"""Fixtures for what talks to a provider: the sandbox, registered as one of the environment's."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from django.test import Client
+from rest_framework.test import APIClient
+
+from calendars.models import Calendar
+from providers import outbound
+from providers.connect import callback_url
+from providers.models import ProviderConfiguration, ProviderConnection
+from talkover.encryption import seal
+from talkover.environments.models import Environment
+from tests.factories import ProviderConfigurationFactory
+from tests.sandbox.browser import FormBrowser
+from tests.sandbox.process import SandboxProcess
+
+CALLBACK = "https://example.com/oauth/calendar/callback"
+SECRET = "canary-client-secret"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # By name: a plugin that is there already is not registered twice.
+    config.pluginmanager.import_plugin("tests.sandbox.fixtures")
+
+
+@pytest.fixture
+def outside(sandbox: SandboxProcess, settings: Any) -> Iterator[SandboxProcess]:
+    """The sandbox, calm and allowed to be reached, with short time limits."""
+    settings.OUTBOUND_ALLOWED_HOSTS = frozenset({f"127.0.0.1:{sandbox.port}"})
+    settings.OUTBOUND_READ_TIMEOUT_SECONDS = 3.0
+    settings.OUTBOUND_TOTAL_TIMEOUT_SECONDS = 3.0
+    outbound._client.cache_clear()
+    sandbox.calm()
+    yield sandbox
+    sandbox.calm()
+    outbound._client.cache_clear()
+
+
+def register_at_sandbox(
+    sandbox: SandboxProcess, environment: Environment, identifier: str = "calendar_provider_a"
+) -> ProviderConfiguration:
+    """A configuration that points at the sandbox, with a client of its own there."""
+    configuration: ProviderConfiguration = ProviderConfigurationFactory.build(
+        environment=environment,
+        identifier=identifier,
+        client_id=f"client-{uuid.uuid4().hex[:8]}",
+        authorization_endpoint=f"{sandbox.url}/o/oauth2/v2/auth",
+        token_endpoint=f"{sandbox.url}/token",
+        revocation_endpoint=f"{sandbox.url}/revoke",
+        userinfo_endpoint=f"{sandbox.url}/v1/userinfo",
+        api_root_endpoint=f"{sandbox.url}/calendar/v3",
+        issuer_endpoint=sandbox.url,
+    )
+    seal(configuration, "client_secret", SECRET)
+    configuration.full_clean(exclude=["client_secret"])
+    configuration.save()
+    client = {
+        "client_id": configuration.client_id,
+        "client_secret": SECRET,
+        "redirect_uris": [callback_url(configuration)],
+    }
+    sandbox.control("POST", "clients", client)
+    return configuration
+
+
+@pytest.fixture
+def configuration(outside: SandboxProcess, environment: Environment) -> ProviderConfiguration:
+    return register_at_sandbox(outside, environment)
+
+
+@pytest.fixture
+def account(outside: SandboxProcess) -> str:
+    """An account with a few events, nobody else's."""
+    return outside.account(f"{uuid.uuid4().hex[:10]}@sandbox.example", events=5)
+
+
+@dataclass
+class Person:
+    """Somebody with a browser and an account at the sandbox."""
+
+    account: str
+    client: Client
+
+    def answer(self, authorization_url: str, **consent: Any) -> str:
+        """Walk the provider's pages; returns where it sends the browser back to.
+
+        `consent`: `press="Cancel"`, or `granted_scope=[…]` for the boxes that stay ticked.
+        """
+        browser = FormBrowser()
+        browser.get(authorization_url)
+        page = browser.submit(self.account)
+        if page.location is None:
+            page = browser.submit(consent.pop("press", "Allow"), **consent)
+        assert page.location is not None, page.text
+        return page.location
+
+    def come_back(self, location: str) -> Any:
+        """Open our callback as the browser does."""
+        parts = urlsplit(location)
+        return self.client.get(f"{parts.path}?{parts.query}")
+
+    def authorise(self, authorization_url: str, **consent: Any) -> Any:
+        """The whole way; returns our callback's response."""
+        return self.come_back(self.answer(authorization_url, **consent))
+
+
+@pytest.fixture
+def person(account: str, client: Client) -> Person:
+    return Person(account=account, client=client)
+
+
+@pytest.fixture
+def start(api: APIClient, calendar: Calendar, configuration: ProviderConfiguration) -> Any:
+    """Call the published endpoint; returns its data."""
+
+    def start(**changes: Any) -> dict[str, Any]:
+        body = {"provider": configuration.identifier, "redirect_uri": CALLBACK} | changes
+        response = api.post(f"/api/v1/calendars/{calendar.pk}/providers", body, format="json")
+        assert response.status_code == 201, response.content
+        data: dict[str, Any] = response.json()["data"]
+        return data
+
+    return start
+
+
+@pytest.fixture
+def connected(start: Any, person: Person) -> ProviderConnection:
+    """A connection that `person` has authorised."""
+    data = start()
+    assert returned(person.authorise(data["authorization_url"]))["status"] == "connected"
+    return ProviderConnection.objects.get(pk=data["id"])
+
+
+def returned(response: Any) -> dict[str, str]:
+    """What the caller's redirect URI gets."""
+    assert response.status_code == 303, response.content
+    target = response["Location"]
+    assert target.startswith(CALLBACK + "?"), target
+    return dict(parse_qsl(urlsplit(target).query, keep_blank_values=True))

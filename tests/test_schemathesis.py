@@ -1,0 +1,94 @@
+"""Generated requests, valid and invalid, over the API's own description, in process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.signals import request_finished, request_started
+from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
+from hypothesis import HealthCheck, settings
+from schemathesis.config import (
+    ChecksConfig,
+    GenerationConfig,
+    PositiveDataAcceptanceConfig,
+    ProjectConfig,
+    ProjectsConfig,
+    SchemathesisConfig,
+)
+
+from calendars.models import Calendar
+from talkover.api.description import openapi_document
+from talkover.environments.models import Environment, EnvironmentToken
+from tests.factories import EventFactory, ProviderConnectionFactory
+
+EXAMPLES = 12
+
+
+def _schema(modes: list[schemathesis.GenerationMode]) -> Any:
+    generation = GenerationConfig(modes=modes, max_examples=EXAMPLES, deterministic=True)
+    # What a schema cannot say is refused with 422: nobody's id, no such time zone, from after to.
+    acceptance = PositiveDataAcceptanceConfig(expected_statuses=["2xx", 401, 404, 409, 422])
+    project = ProjectConfig(
+        generation=generation, checks=ChecksConfig(positive_data_acceptance=acceptance)
+    )
+    config = SchemathesisConfig(projects=ProjectsConfig(default=project))
+    schema = schemathesis.openapi.from_dict(deepcopy(openapi_document()), config=config)
+    schema.app = get_wsgi_application()
+    return schema
+
+
+any_requests = _schema([schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE])
+valid_requests = _schema([schemathesis.GenerationMode.POSITIVE])
+limited = settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture
+def headers(environment: Environment, settings: Any) -> Iterator[dict[str, str]]:
+    # The test's transaction must outlive requests, as under Django's own test client.
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    settings.ALLOWED_HOSTS = ["localhost"]
+    environment.rate_limit_per_minute = 1_000_000
+    environment.save()
+    _, token = EnvironmentToken.issue(environment=environment, name="generated")
+    yield {"Authorization": f"Bearer {token}"}
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@any_requests.parametrize()
+@limited
+def test_whatever_comes(case: Any, headers: dict[str, str]) -> None:
+    case.call_and_validate(headers=headers)
+
+
+@valid_requests.parametrize()
+@limited
+def test_what_exists(case: Any, headers: dict[str, str], calendar: Calendar) -> None:
+    """The same on objects that are there."""
+    if case.method == "DELETE":
+        return
+    if not calendar.events.exists():
+        EventFactory(calendar=calendar)
+        ProviderConnectionFactory(calendar=calendar, configuration__identifier="calendar_provider")
+    if case.path_parameters:
+        connection = calendar.connections.earliest("created_at")
+        ids = {"calendar_id": calendar.pk, "provider_id": connection.pk}
+        case.path_parameters = {name: str(ids[name]) for name in case.path_parameters}
+    if isinstance(case.body, dict) and "provider" in case.body:
+        case.body["provider"] = "calendar_provider"
+        case.body["redirect_uri"] = "https://example.com/callback"
+    if isinstance(case.body, dict) and "owner_id" in case.body:
+        case.body["owner_id"] = str(calendar.owner_id)
+    case.call_and_validate(headers=headers)
