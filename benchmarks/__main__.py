@@ -1,0 +1,188 @@
+"""`make bench`: one line a figure (`name: ratio, target, holds or not`), and var/bench.json.
+
+Ratios only: absolute numbers are the machine's. Each round measures every arm once, in shuffled
+order; a figure is the median of its rounds' ratios. Needs nothing running; takes about ten minutes,
+with `--quick` two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks import stack
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SMALL, LARGE = 20_000, 100_000
+# The provider's own time for a page, in the arms that end with this.
+SLOW_MILLISECONDS = 400
+SLOW = "slow"
+
+Result = dict[str, float]
+Round = dict[tuple[str, int, str], Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`ratio` of one round; the target is a least value, or with `at_most` a greatest."""
+
+    name: str
+    ratio: Callable[[Round], float]
+    target: float
+    at_most: bool = False
+
+    def holds(self, value: float) -> bool:
+        return value <= self.target if self.at_most else value >= self.target
+
+
+def rate(results: Round, arm: str, size: int = SMALL, mode: str = "") -> float:
+    """Events a second."""
+    result = results[arm, size, mode]
+    return result["events"] / result["seconds"]
+
+
+def faster(arm: str, than: str, size: int = SMALL) -> Callable[[Round], float]:
+    return lambda results: rate(results, arm, size) / rate(results, than, size)
+
+
+def longer(arm: str, than: str, mode: str = "") -> Callable[[Round], float]:
+    return lambda results: (
+        results[arm, SMALL, mode]["seconds"] / results[than, SMALL, mode]["seconds"]
+    )
+
+
+def beside_bare(arm: str) -> Callable[[Round], float]:
+    """The rate of an API arm to that of the bare view, which it measures beside its own."""
+
+    def ratio(results: Round) -> float:
+        result = results[arm, SMALL, ""]
+        return result["bare_seconds"] / result["seconds"]
+
+    return ratio
+
+
+def memory_growth(results: Round) -> float:
+    """Megabytes that five times the events cost at the peak."""
+    return results["first_sync", LARGE, ""]["peak_mb"] - results["first_sync", SMALL, ""]["peak_mb"]
+
+
+FIGURES = [
+    Figure("first sync of 20,000 events, rate to the floor's",
+           faster("first_sync", "first_sync_floor"), 0.6),
+    Figure("first sync of 100,000 events, rate to the floor's",
+           faster("first_sync", "first_sync_floor", LARGE), 0.6),
+    Figure("writer alone, rate to the floor's writer", faster("writer_ours", "writer_floor"), 0.85),
+    Figure("writer alone, rate to bulk_create(update_conflicts)",
+           faster("writer_ours", "writer_bulk_create"), 4),
+    Figure("writer alone, rate to update_or_create",
+           faster("writer_ours", "writer_update_or_create"), 25),
+    Figure("peak memory, MB more for 100,000 events than for 20,000", memory_growth, 10,
+           at_most=True),
+    Figure("provider that takes 400 ms a page, time to the provider's own",
+           longer("first_sync", "fetch_alone", SLOW), 1.06, at_most=True),
+    Figure("incremental sync, 1 % changed, time to the floor's",
+           longer("incremental", "incremental_floor"), 1.5, at_most=True),
+    Figure("full listing, 1 % changed, rate to fetching and decoding alone",
+           faster("relist", "parse_alone"), 0.3),
+    Figure("POST providers, rate to a bare view with the same token",
+           beside_bare("post_providers"), 0.5),
+    Figure("GET providers, rate to a bare view with the same token",
+           beside_bare("get_providers"), 0.8),
+]  # fmt: skip
+
+ARMS = [
+    *((arm, size, "") for arm in ("first_sync", "first_sync_floor") for size in (SMALL, LARGE)),
+    *((arm, SMALL, "") for arm in (
+        "writer_ours", "writer_floor", "writer_bulk_create", "writer_update_or_create",
+        "incremental", "incremental_floor", "relist", "parse_alone",
+        "post_providers", "get_providers",
+    )),
+    *((arm, SMALL, SLOW) for arm in ("first_sync", "fetch_alone")),
+]  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="one round")
+    parser.add_argument("--only", default="", help="figures whose name matches this pattern")
+    options = parser.parse_args()
+    figures = [figure for figure in FIGURES if re.search(options.only, figure.name)]
+    rounds: list[Round] = []
+    number = 1 if options.quick else options.rounds
+    wanted = _arms_of(figures)
+    var = Path(os.environ.get("VAR_DIR", REPOSITORY / "var"))
+    with stack.start(SMALL, LARGE) as running:
+        for count in range(1, number + 1):
+            print(f"round {count} of {number}, {len(wanted)} arms", file=sys.stderr)
+            rounds.append(_round(running, wanted))
+    return report(figures, rounds, var / "bench.json")
+
+
+def report(figures: list[Figure], rounds: list[Round], file: Path) -> int:
+    """Print and write the figures; returns how many targets are missed."""
+    lines = []
+    for figure in figures:
+        value = round(median(figure.ratio(results) for results in rounds), 3)
+        holds = figure.holds(value)
+        bound = "at most" if figure.at_most else "at least"
+        said = "holds" if holds else "DOES NOT HOLD"
+        print(f"{figure.name}: {value:g}, {bound} {figure.target:g}, {said}")
+        lines.append({"name": figure.name, "ratio": value, "target": figure.target, "holds": holds})
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(lines, indent=2) + "\n")
+    return sum(not line["holds"] for line in lines)
+
+
+def _arms_of(figures: list[Figure]) -> list[tuple[str, int, str]]:
+    """The arms that the figures look at."""
+    seen: set[tuple[str, int, str]] = set()
+
+    class Asked(defaultdict[tuple[str, int, str], Result]):
+        def __missing__(self, key: tuple[str, int, str]) -> Result:
+            seen.add(key)
+            return {"seconds": 1.0, "bare_seconds": 1.0, "events": 1.0, "peak_mb": 1.0}
+
+    for figure in figures:
+        figure.ratio(Asked())
+    return [arm for arm in ARMS if arm in seen]
+
+
+def _round(running: stack.Stack, arms: list[tuple[str, int, str]]) -> Round:
+    results: Round = {}
+    for arm, size, mode in random.sample(arms, len(arms)):
+        if mode == SLOW:
+            running.sandbox.trouble("latency", "events", times=None, milliseconds=SLOW_MILLISECONDS)
+        results[arm, size, mode] = _measure(running, arm, size)
+        running.sandbox.control("DELETE", "troubles")
+        print(f"  {arm} {size} {mode} {results[arm, size, mode]}", file=sys.stderr)
+    return results
+
+
+def _measure(running: stack.Stack, arm: str, size: int) -> Result:
+    """One arm in a process of its own, as a worker is one."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.arms", arm, running.sources[size], running.sandbox.url],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{arm}: {done.stderr[-4000:]}")
+    result: Result = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())

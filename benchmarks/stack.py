@@ -1,0 +1,104 @@
+"""What the benchmarks run on: a PostgreSQL, a Redis and a sandbox of their own, and one account of
+each size, connected.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.plugin import base_environment, settings_variables
+from tests.sandbox.client import Client
+from tests.sandbox.process import SandboxProcess
+from tests.services import start_postgres, start_redis
+
+LARGE = "large@sandbox.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """`sources`: ids of external calendars by their number of events. `token`: for the API."""
+
+    sandbox: SandboxProcess
+    sources: dict[int, str]
+    token: str
+
+
+@contextmanager
+def start(*sizes: int) -> Iterator[Stack]:
+    """Everything up, this process's environment and Django set up for it. fsync is on."""
+    first, *others = sizes
+    for name in settings_variables():
+        os.environ.pop(name, None)
+    with (
+        tempfile.TemporaryDirectory(prefix="talkover-bench-") as folder,
+        start_postgres(durable=True) as database,
+        start_redis() as redis,
+        SandboxProcess(SANDBOX_LARGE_EVENTS=str(first)) as sandbox,
+    ):
+        os.environ.update(base_environment(Path(folder)))
+        os.environ.update(
+            DJANGO_SETTINGS_MODULE="talkover.settings",
+            DATABASE_URL=database,
+            REDIS_URL=redis,
+            LOG_LEVEL="INFO",
+            OUTBOUND_ALLOWED_HOSTS=f"127.0.0.1:{sandbox.port}",
+        )
+        sandbox.control("POST", "settings", {"access_token_seconds": 86_400})
+        accounts = {first: LARGE} | {
+            size: sandbox.account(f"large{size}@sandbox.example", events=size) for size in others
+        }
+        yield _fill(sandbox, accounts)
+
+
+def _fill(sandbox: SandboxProcess, accounts: dict[int, str]) -> Stack:
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    from talkover.environments.models import EnvironmentToken
+    from tests.providers.sync_remote import make_source
+
+    configuration = {
+        "authorization_endpoint": f"{sandbox.url}/o/oauth2/v2/auth",
+        "token_endpoint": f"{sandbox.url}/token",
+        "revocation_endpoint": f"{sandbox.url}/revoke",
+        "userinfo_endpoint": f"{sandbox.url}/v1/userinfo",
+        "api_root_endpoint": f"{sandbox.url}/calendar/v3",
+        "issuer_endpoint": sandbox.url,
+    }
+    sources = {}
+    for size, email in accounts.items():
+        source = make_source(kind="google", external_id=email, configuration=dict(configuration))
+        _give_tokens(source.connection, Client(sandbox).connect(email).tokens)
+        sources[size] = str(source.pk)
+    environment = source.connection.environment
+    environment.rate_limit_per_minute = 1_000_000
+    environment.save()
+    _, token = EnvironmentToken.issue(environment=environment, name="benchmark")
+    return Stack(sandbox, sources, token)
+
+
+def _give_tokens(connection: Any, tokens: dict[str, Any]) -> None:
+    from django.utils import timezone
+
+    from providers.base import TokenSet
+    from providers.credentials import store_credential
+
+    store_credential(
+        connection=connection,
+        tokens=TokenSet(
+            access_token=tokens["access_token"],
+            expires_at=timezone.now() + timedelta(seconds=tokens["expires_in"]),
+            refresh_token=tokens["refresh_token"],
+            scopes=tuple(tokens["scope"].split()),
+        ),
+    )
