@@ -39,7 +39,7 @@ check: $(DEVELOPMENT) ## formatting, lint, types, import rules, templates, migra
 	$(PY) -m ruff check .
 	$(PY) -c 'from importlinter.cli import lint_imports_command as run; run()' --no-cache
 	$(PY) -m djlint --check --lint --quiet templates providers/sandbox
-	DATABASE_URL=sqlite://:memory: $(PY) manage.py makemigrations --check --dry-run
+	$(PRODUCTION_LIKE) DATABASE_URL=sqlite://:memory: $(PY) manage.py makemigrations --check --dry-run
 	$(PRODUCTION_LIKE) $(PY) manage.py check --deploy --fail-level WARNING
 	@$(MAKE) --no-print-directory types
 
