@@ -14,6 +14,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from functools import cache
 from itertools import islice
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
@@ -143,18 +144,16 @@ def write_events(
 ) -> int:
     """Insert or update events; returns how many rows changed. Of a repeated id the last counts.
 
-    A row whose etag is the same is not rewritten, unless the provider gives no etags. `listing` is
-    noted on each written row, for the sweep. Raises DataError or IntegrityError when a value does
-    not fit its column: `write_events_singly` then finds out which.
+    `events` are consumed as they are written. A row whose etag is the same is not rewritten, unless
+    the provider gives no etags. `listing` is noted on each written row, for the sweep. Raises
+    DataError or IntegrityError when a value does not fit its column: `write_events_singly` then
+    finds out which.
     """
-    latest = {event.id: event for event in events}
-    live = [event for event in latest.values() if event.status != Event.Status.CANCELLED]
-    cancelled = [event for event in latest.values() if event.status == Event.Status.CANCELLED]
     now = timezone.now()
     common = (calendar_id, source_id, listing, now, now)
     write = _write_postgresql if connection.vendor == "postgresql" else _write_sqlite
     with connection.wrap_database_errors:
-        return write(live, common, _SET_LIVE) + write(cancelled, common, _SET_CANCELLED)
+        return write(_batches(events), common)
 
 
 def write_events_singly(
@@ -182,38 +181,49 @@ def remove_events(*, source_id: uuid.UUID, ids: Iterable[str]) -> int:
     return removed
 
 
+def _batches(events: Iterable[EventRow]) -> Iterator[tuple[list[EventRow], tuple[str, ...]]]:
+    """Rows for one statement each, no id twice in one, and the columns it updates."""
+    for chunk in _chunks(events):
+        latest = {event.id: event for event in chunk}.values()
+        live = [event for event in latest if event.status != Event.Status.CANCELLED]
+        if live:
+            yield live, _SET_LIVE
+        if len(live) < len(latest):
+            cancelled = [event for event in latest if event.status == Event.Status.CANCELLED]
+            yield cancelled, _SET_CANCELLED
+
+
 def _write_postgresql(
-    events: Sequence[EventRow], common: tuple[Any, ...], updated: Sequence[str]
+    batches: Iterable[tuple[list[EventRow], tuple[str, ...]]], common: tuple[Any, ...]
 ) -> int:
-    if not events:
-        return 0
-    statement = _postgresql_statement(updated)
     cursors = []
-    # While the server executes one chunk, the next is being encoded.
+    # While the server executes one statement, the events of the next are read and encoded.
     with _psycopg_cursor().connection.pipeline():
-        for chunk in _chunks(events):
-            columns = dict(zip(_COLUMNS, zip(*map(_read, chunk), strict=True), strict=True))
+        for events, updated in batches:
+            columns = dict(zip(_COLUMNS, zip(*map(_read, events), strict=True), strict=True))
             for name in ("attendees", "details"):
                 columns[name] = tuple(_encode(value).decode() for value in columns[name])
             parameters = (*common, *map(list, columns.values()))
+            statement = _postgresql_statement(updated)
             cursors.append(_psycopg_cursor().execute(statement, parameters))
     return sum(cursor.rowcount for cursor in cursors)
 
 
 def _write_sqlite(
-    events: Sequence[EventRow], common: tuple[Any, ...], updated: Sequence[str]
+    batches: Iterable[tuple[list[EventRow], tuple[str, ...]]], common: tuple[Any, ...]
 ) -> int:
-    if not events:
-        return 0
     calendar_id, source_id, listing, *times = common
     start = (calendar_id.hex, source_id.hex, listing, *map(_sqlite_value, times))
-    rows = [
-        (uuid.uuid4().hex, *start, *(_sqlite_value(value) for value in _read(event)))
-        for event in events
-    ]
+    changed = 0
     with connection.cursor() as cursor:
-        cursor.executemany(_sqlite_statement(updated), rows)
-        return int(cursor.rowcount)
+        for events, updated in batches:
+            rows = [
+                (uuid.uuid4().hex, *start, *(_sqlite_value(value) for value in _read(event)))
+                for event in events
+            ]
+            cursor.executemany(_sqlite_statement(updated), rows)
+            changed += cursor.rowcount
+    return changed
 
 
 def _sqlite_value(value: Any) -> Any:
@@ -227,7 +237,8 @@ def _sqlite_value(value: Any) -> Any:
     return _encode(value).decode()
 
 
-def _postgresql_statement(updated: Sequence[str]) -> str:
+@cache
+def _postgresql_statement(updated: tuple[str, ...]) -> str:
     # Binary parameters (%b): arrays of text are dumped without looking for what to escape.
     arrays = ", ".join(
         f"%b::{'text' if type_ == 'jsonb' else type_}[]" for _, type_ in _COLUMNS.values()
@@ -244,7 +255,8 @@ def _postgresql_statement(updated: Sequence[str]) -> str:
     )
 
 
-def _sqlite_statement(updated: Sequence[str]) -> str:
+@cache
+def _sqlite_statement(updated: tuple[str, ...]) -> str:
     names = ("id", *_COMMON, *_COLUMNS)
     return (
         f"INSERT INTO {_TABLE} AS event ({', '.join(names)})"  # noqa: S608

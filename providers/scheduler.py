@@ -24,7 +24,7 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from providers.models import ExternalCalendar, ProviderConfiguration, ProviderConnection
-from talkover.statements import Select, parameter
+from talkover.statements import Select, parameter, update
 
 M = TypeVar("M", bound=models.Model)
 
@@ -86,18 +86,18 @@ class Lease:
         """
         changes |= {"lease_until": None, "queued_until": None, "settled": self.dirty}
         if at_once:
-            quiet = self._mine().filter(dirty=self.dirty)
-            if quiet.update(next_sync_at=next_sync_at, **changes):
+            quiet = self._mine() | {"dirty": self.dirty}
+            if update(ExternalCalendar, quiet, next_sync_at=next_sync_at, **changes):
                 return
             next_sync_at = timezone.now()
         self._update(next_sync_at=next_sync_at, **changes)
 
     def _update(self, **changes: Any) -> None:
-        if self._mine().update(**changes) != 1:
+        if update(ExternalCalendar, self._mine(), **changes) != 1:
             raise LostLease(f"external calendar {self.external_calendar.pk}")
 
-    def _mine(self) -> QuerySet[ExternalCalendar]:
-        return ExternalCalendar.objects.filter(pk=self.external_calendar.pk, fence=self.fence)
+    def _mine(self) -> dict[str, object]:
+        return {"pk": self.external_calendar.pk, "fence": self.fence}
 
 
 def acquire(external_calendar_id: uuid.UUID | str) -> Lease | None:
@@ -111,8 +111,12 @@ def acquire(external_calendar_id: uuid.UUID | str) -> Lease | None:
     if row is None or not _is_due(row, now):
         return None
     lease = Lease(external_calendar=row, fence=row.fence + 1, dirty=row.dirty)
-    taken = ExternalCalendar.objects.filter(pk=row.pk, fence=row.fence).update(
-        fence=lease.fence, lease_until=now + _lease_duration(), queued_until=None
+    taken = update(
+        ExternalCalendar,
+        {"pk": row.pk, "fence": row.fence},
+        fence=lease.fence,
+        lease_until=now + _lease_duration(),
+        queued_until=None,
     )
     return lease if taken else None
 

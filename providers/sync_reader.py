@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from time import monotonic
 from typing import Protocol, Self
 
 from django.conf import settings
@@ -11,6 +12,9 @@ from django.conf import settings
 from providers.base import ClientRegistration, EventPage, EventQuery, Http, OAuth2Provider
 from providers.errors import AccessTokenRejected, ProviderError
 from providers.scheduler import Lease
+
+# `Tokens.current` gives one that is good for some minutes: pages in quick succession share it.
+TOKEN_SECONDS = 60.0
 
 
 class ListingLoops(ProviderError):
@@ -48,6 +52,7 @@ class PageReader:
         self._tokens = tokens
         self._lease = lease
         self._token = ""
+        self._ask_again = 0.0
         self._page_tokens: set[str] = set()
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sync-page")
         self._query: EventQuery
@@ -66,7 +71,9 @@ class PageReader:
             raise ListingLoops("The provider sent the same page token again.")
         self._page_tokens.add(query.page_token)
         self._query = query
-        self._token = self._tokens.current()
+        if monotonic() > self._ask_again:
+            self._token = self._tokens.current()
+            self._ask_again = monotonic() + TOKEN_SECONDS
         self._pending = self._submit()
 
     def next_page(self) -> EventPage:

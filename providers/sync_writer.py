@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Collection
 from copy import copy
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypedDict
 
@@ -16,11 +14,12 @@ from django.utils import timezone
 from calendars import upsert
 from calendars.models import Event
 from providers import scheduler
-from providers.base import EventPage, EventQuery, InvalidEvent, RemoteEvent, Window
+from providers.base import EventPage, EventQuery, InvalidEvent, Window
 from providers.errors import ProviderError
 from providers.models import ProviderConnection, SyncRun, SyncRunPage
+from providers.sync_difference import Difference
 from providers.sync_reader import ListingLoops, PageReader
-from talkover.statements import insert
+from talkover.statements import insert, update
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +31,6 @@ INVALID_LOGGED_PER_PAGE = 20
 EMPTY_LISTINGS = 3
 EMPTY_FOR = timedelta(hours=1)
 
-_NEW = ("", "")
 _EVENTS = Event._meta.db_table
 _PAGES = SyncRunPage._meta.db_table
 _SEEN = {
@@ -51,28 +49,6 @@ class _Target(TypedDict):
     calendar_id: uuid.UUID
     source_id: uuid.UUID
     listing: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Content:
-    """What a page brings. `seen`: ids listed and not written; `lived`: ids of living rows that were
-    there; `listed`: how many the page lists.
-    """
-
-    events: list[RemoteEvent]
-    seen: list[str]
-    removed: tuple[str, ...]
-    lived: set[str]
-    listed: int
-    invalid: int
-    next_page_token: str
-    next_cursor: str
-
-    def balance(self, refused: Collection[str] = ()) -> int:
-        """By how many the living events become more, once all but the refused are written."""
-        written = {event.id: event for event in self.events if event.id not in set(refused)}
-        alive = sum(event.status != Event.Status.CANCELLED for event in written.values())
-        return alive - len(self.lived & (written.keys() | set(self.removed)))
 
 
 class PageWriter:
@@ -102,48 +78,36 @@ class PageWriter:
             )
             with reader:
                 reader.start(query)
-                while self._store(self._read(reader.next_page())):
+                while self._store(self._compared(reader.next_page())):
                     pass
         if self.run.status == SyncRun.Status.RUNNING:
             self._sweep_and_finish()
 
-    def _read(self, page: EventPage) -> _Content:
-        """What differs of a page. Outside of a transaction, yet reliable: only the holder of the
-        lease writes these rows. The page itself, megabytes of text, is let go here.
-        """
-        versions = page.versions
+    def _compared(self, page: EventPage) -> Difference:
+        """Outside of a transaction, yet reliable: only the lease's holder writes these rows."""
         known: dict[str, tuple[str, str]] = {}
-        if self._compare and (versions or page.removed):
-            known = upsert.known_versions(source_id=self._source.pk, ids=[*versions, *page.removed])
-        changed = [
-            key for key, etag in versions.items() if not etag or known.get(key, _NEW)[0] != etag
-        ]
-        events, invalid = page.read(changed) if changed else ([], [])
-        self._note_invalid(invalid)
-        return _Content(
-            events=events,
-            # What could not be read is there nevertheless: its last good row stays.
-            seen=[*(versions.keys() - set(changed)), *(event.id for event in invalid)],
-            removed=page.removed,
-            lived={key for key, (_, status) in known.items() if status != Event.Status.CANCELLED},
-            listed=len(versions),
-            invalid=len(invalid),
-            next_page_token=page.next_page_token,
-            next_cursor=page.next_cursor,
-        )
+        if self._compare and (page.versions or page.removed):
+            ids = [*page.versions, *page.removed]
+            known = upsert.known_versions(source_id=self._source.pk, ids=ids)
+        difference = Difference(page, known)
+        # The next page is arriving: this one is let go before it is written. The last one is
+        # decoded while its first events are being written.
+        if page.next_page_token or not self._full:
+            difference.load()
+        return difference
 
-    def _store(self, content: _Content) -> bool:
+    def _store(self, difference: Difference) -> bool:
         """Write a page with where to go on, in one short transaction; whether more pages follow."""
         if self.run.pages >= MOST_PAGES:
             raise ListingLoops(f"More than {MOST_PAGES} pages.")
         try:
-            self._commit(content, singly=False)
+            self._commit(difference, singly=False)
         except (DataError, IntegrityError, UnicodeEncodeError):
             # A value that no column takes stops this event, not the calendar.
-            self._commit(content, singly=True)
-        return bool(content.next_page_token)
+            self._commit(difference, singly=True)
+        return bool(difference.next_page_token)
 
-    def _commit(self, content: _Content, *, singly: bool) -> None:
+    def _commit(self, difference: Difference, *, singly: bool) -> None:
         run, source = self.run, self._source
         target: _Target = {
             "calendar_id": source.connection.calendar_id,
@@ -151,44 +115,52 @@ class PageWriter:
             "listing": run.listing,
         }
         refused: list[str] = []
-        ended: dict[str, Any] = {}
         with transaction.atomic():
-            # Counting a large calendar would cost more than a small change to it.
-            events_synced = source.events_synced + content.balance()
-            if self._full:
-                self._lease.hold(unfinished=True, listing=run.listing)
-            elif content.next_page_token:
-                self._lease.hold(unfinished=True, events_synced=events_synced)
-            else:
-                ended = self._finish(cursor=content.next_cursor, events_synced=events_synced)
+            ended = self._hold(difference)
             if singly:
-                changed, refused = upsert.write_events_singly(events=content.events, **target)
-                self._note_invalid(
-                    [InvalidEvent(key, "refused by the database") for key in refused]
-                )
-                if not self._full:
-                    events_synced = source.events_synced + content.balance(refused)
-                    self._lease.note(events_synced=events_synced)
+                changed, refused = upsert.write_events_singly(events=difference.events(), **target)
             else:
-                changed = upsert.write_events(events=content.events, **target)
-            removed = upsert.remove_events(source_id=source.pk, ids=content.removed)
+                changed = upsert.write_events(events=difference.events(), **target)
+            removed = upsert.remove_events(source_id=source.pk, ids=difference.removed)
+            invalid = difference.invalid + [
+                InvalidEvent(key, "refused by the database") for key in refused
+            ]
+            if refused and not self._full:
+                self._lease.note(events_synced=source.events_synced + difference.balance(refused))
             progress = {
-                "phase": run.phase if content.next_page_token else SyncRun.Phase.SWEEPING,
+                "phase": run.phase if difference.next_page_token else SyncRun.Phase.SWEEPING,
                 "pages": run.pages + 1,
-                "events_seen": run.events_seen + content.listed,
+                "events_seen": run.events_seen + difference.listed,
                 "events_changed": run.events_changed + changed,
                 "events_removed": run.events_removed + removed,
-                "events_invalid": run.events_invalid + content.invalid + len(refused),
-                "page_token": content.next_page_token,
-                "next_cursor": content.next_cursor,
+                "events_invalid": run.events_invalid + len(invalid),
+                "page_token": difference.next_page_token,
+                "next_cursor": difference.next_cursor,
                 "heartbeat_at": timezone.now(),
             } | ended
             self._write_run(progress)
-            if self._full and (seen := content.seen + refused):
+            # What could not be read is there nevertheless: its last good row stays.
+            seen = difference.unchanged + [event.id for event in invalid]
+            if self._full and seen:
                 SyncRunPage.objects.create(run=run, number=run.pages + 1, external_ids=seen)
         self._note_committed(progress)
+        self._log_invalid(invalid)
         if not self._full:
-            source.events_synced = events_synced
+            source.events_synced += difference.balance(refused)
+
+    def _hold(self, difference: Difference) -> dict[str, Any]:
+        """Lock and check, at the beginning of a page's transaction; the last page of the changes
+        ends the run with it. Returns what that changes of the run.
+        """
+        if self._full:
+            self._lease.hold(unfinished=True, listing=self.run.listing)
+            return {}
+        # Counting a large calendar would cost more than a small change to it.
+        events_synced = self._source.events_synced + difference.balance()
+        if difference.next_page_token:
+            self._lease.hold(unfinished=True, events_synced=events_synced)
+            return {}
+        return self._finish(cursor=difference.next_cursor, events_synced=events_synced)
 
     def _sweep_and_finish(self) -> None:
         """Remove what a full listing did not see; then, in one transaction, move the cursor."""
@@ -223,7 +195,7 @@ class PageWriter:
             _assign(row, progress)
             insert(row)
         else:
-            SyncRun.objects.filter(pk=self.run.pk).update(**progress)
+            update(SyncRun, {"pk": self.run.pk}, **progress)
 
     def _note_committed(self, progress: dict[str, Any]) -> None:
         _assign(self.run, progress)
@@ -292,7 +264,7 @@ class PageWriter:
             "error_detail": "",
         }
 
-    def _note_invalid(self, invalid: list[InvalidEvent]) -> None:
+    def _log_invalid(self, invalid: list[InvalidEvent]) -> None:
         for event in invalid[:INVALID_LOGGED_PER_PAGE]:
             logger.warning(
                 "external calendar %s: event %r left out: %s",

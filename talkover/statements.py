@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
-from django.db.models.sql import InsertQuery
+from django.db.models.sql import InsertQuery, UpdateQuery
 
 M = TypeVar("M", bound=models.Model)
 
@@ -90,6 +90,24 @@ def insert(*instances: models.Model) -> None:
         instance._state.db = connection.alias
 
 
+def update(model: type[models.Model], where: Mapping[str, Any], **changes: Any) -> int:
+    """Change the rows whose fields have the values of `where`; returns how many there were.
+
+    Plain values only: what is computed from columns is for a queryset.
+    """
+    sql, parameters = _compose_update(model, tuple(where), tuple(changes))
+    values = changes | {f"where {name}": value for name, value in where.items()}
+    with _cursor() as cursor:
+        cursor.execute(
+            sql,
+            [
+                named.output_field.get_db_prep_save(values[named.name], connection)
+                for named in parameters
+            ],
+        )
+        return int(cursor.rowcount)
+
+
 def _compose(queryset: models.QuerySet[Any]) -> _Composed:
     compiler = queryset.query.get_compiler(connection=connection)
     sql, parameters = compiler.as_sql()
@@ -136,6 +154,24 @@ def _compose_insertion(model: type[models.Model]) -> tuple[str, list[Any]]:
     if len(parameters) != len(fields):
         raise TypeError(f"{model.__name__} has a field whose value is no single parameter.")
     return sql, fields
+
+
+@cache
+def _compose_update(
+    model: type[models.Model], where: tuple[str, ...], changes: tuple[str, ...]
+) -> tuple[str, list[_Parameter]]:
+    def parameters(names: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
+        return {name: parameter(prefix + name, _field(model, name)) for name in names}
+
+    query = UpdateQuery(model)
+    query.add_q(models.Q(**parameters(where, "where ")))
+    query.add_update_values(parameters(changes))
+    sql, found = query.get_compiler(connection=connection).as_sql()
+    return sql, list(found)
+
+
+def _field(model: type[models.Model], name: str) -> Any:
+    return model._meta.pk if name == "pk" else model._meta.get_field(name)
 
 
 def _cursor() -> Any:

@@ -19,6 +19,7 @@ from providers import registry, scheduler, sync, sync_writer
 from providers.base import EventQuery, InvalidEvent
 from providers.errors import CursorExpired, ProviderUnavailable
 from providers.models import ExternalCalendar, SyncRun, SyncRunPage
+from providers.sync_reader import PageReader
 from tests.providers.sync_remote import (
     ScriptedProvider,
     make_due,
@@ -252,27 +253,43 @@ def test_a_wish_during_the_run_is_not_forgotten(
     assert not source.is_syncing
 
 
-def test_disconnecting_in_the_middle_leaves_nothing_half_done(
-    source: ExternalCalendar, provider: ScriptedProvider
-) -> None:
-    def disconnect() -> None:
-        if Event.objects.count() == 3:
-            scheduler.revoke_leases(source.connection_id)
+@pytest.fixture
+def before_page(monkeypatch: pytest.MonkeyPatch) -> dict[int, Callable[[], object]]:
+    """What happens when the n-th page is there and not yet written, by n from 1."""
+    happenings: dict[int, Callable[[], object]] = {}
+    next_page = PageReader.next_page
+    number = 0
 
-    provider.on_read = disconnect
+    def wrapper(reader: PageReader) -> Any:
+        nonlocal number
+        number += 1
+        page = next_page(reader)
+        happenings.get(number, int)()
+        return page
+
+    monkeypatch.setattr(PageReader, "next_page", wrapper)
+    return happenings
+
+
+def test_disconnecting_in_the_middle_leaves_nothing_half_done(
+    source: ExternalCalendar,
+    provider: ScriptedProvider,
+    before_page: dict[int, Callable[[], object]],
+) -> None:
+    before_page[2] = lambda: scheduler.revoke_leases(source.connection_id)
     assert sync.run(source.pk) is None
     source.refresh_from_db()
     assert (len(stored(source)), source.cursor, source.last_sync_at) == (3, "", None)
     assert SyncRun.objects.get().pages == 1
-    provider.on_read = lambda: None
+    before_page.clear()
     assert run(source).resumed == 1
     assert_synced(source, provider)
 
 
 def test_deleting_the_connection_in_the_middle(
-    source: ExternalCalendar, provider: ScriptedProvider
+    source: ExternalCalendar, before_page: dict[int, Callable[[], object]]
 ) -> None:
-    provider.on_read = source.connection.delete
+    before_page[2] = source.connection.delete
     assert sync.run(source.pk) is None
     assert not Event.objects.exists()
 

@@ -156,7 +156,7 @@ def test_a_rejected_access_token_is_renewed_once(
     fail(provider, AccessTokenRejected(), on="e2", times=1)
     assert run(source).status == "succeeded"
     assert Tokens.renewed == ["first"]
-    assert provider.tokens == ["first", "first", "second", "first"]
+    assert provider.tokens == ["first", "first", "second", "second"]
     assert stored(source) == offered(provider)
 
 

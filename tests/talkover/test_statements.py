@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from calendars.models import Calendar
 from providers.models import AuthorizationRequest, ProviderConnection
-from talkover.statements import Select, insert, parameter
+from talkover.statements import Select, insert, parameter, update
 from tests.factories import CalendarFactory, ProviderConnectionFactory
 
 pytestmark = pytest.mark.django_db
@@ -161,3 +161,25 @@ def test_plans_are_kept_only_where_they_may_be(environment) -> None:
         assert kept() == before + 1
     finally:
         connection.connection.prepare_threshold = threshold
+
+
+def test_an_update_changes_the_rows_that_match(environment) -> None:
+    ours = CalendarFactory(environment=environment, name="ours")
+    other = CalendarFactory(environment=environment, name="other")
+    moment = timezone.now() - timedelta(days=3)
+
+    changes = {"name": "new", "created_at": moment, "metadata": {"a": None}}
+    assert update(Calendar, {"pk": ours.pk, "name": "ours"}, **changes) == 1
+    assert update(Calendar, {"pk": ours.pk, "name": "ours"}, **changes) == 0
+
+    ours.refresh_from_db()
+    other.refresh_from_db()
+    assert (ours.name, ours.created_at, ours.metadata) == ("new", moment, {"a": None})
+    assert other.name == "other"
+
+
+def test_an_update_can_empty_a_column() -> None:
+    connected = ProviderConnectionFactory(pending_until=timezone.now())
+    assert update(ProviderConnection, {"pk": connected.pk}, pending_until=None) == 1
+    connected.refresh_from_db()
+    assert connected.pending_until is None
