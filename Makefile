@@ -20,7 +20,7 @@ PRODUCTION_LIKE := env -u DEBUG ENV_FILE=/dev/null SECRET_KEY=$$(head -c 48 /dev
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test test-embedded check types bench format requirements install install-dev clean distclean
+.PHONY: help run test test-embedded coverage check types bench format requirements install install-dev clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,6 +33,12 @@ test: $(DEVELOPMENT) ## all tests, on a PostgreSQL and a Redis of their own
 
 test-embedded: $(DEVELOPMENT) ## the tests that use a database, on SQLite and the file broker instead
 	@$(PY) -m pytest --embedded -m "not stack and not browser" tests/calendars tests/providers tests/talkover $(ARGS)
+
+coverage: $(DEVELOPMENT) ## the tests again, with a report of the lines they do not reach
+	@$(PY) -m coverage erase
+	@$(PY) -m coverage run -m pytest -m "not stack and not browser" $(ARGS)
+	@$(PY) -m coverage combine --quiet
+	@$(PY) -m coverage report
 
 check: $(DEVELOPMENT) ## formatting, lint, types, import rules, templates, migrations, deployment
 	$(PY) -m ruff format --check .

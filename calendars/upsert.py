@@ -12,7 +12,7 @@ and `bulk_create` builds a model and an expression per value. SQLite gets the sa
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
 from itertools import islice
@@ -124,14 +124,23 @@ _SET_LIVE = tuple(name for name in (*_COLUMNS, *_COMMON) if name not in _IDENTIT
 _SET_CANCELLED = ("etag", "status", "listing", "updated_at")
 
 
-def known_versions(*, source_id: uuid.UUID, ids: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """(etag, status) of those of a source's events that are stored, by external id."""
+def known_versions(
+    *, source_id: uuid.UUID, ids: Iterable[str], meanwhile: Callable[[], object] = lambda: None
+) -> dict[str, tuple[str, str]]:
+    """(etag, status) of those of a source's events that are stored, by external id.
+
+    `meanwhile` is called, once, while the database looks them up.
+    """
     known: dict[str, tuple[str, str]] = {}
     if connection.vendor == "postgresql":
         with connection.wrap_database_errors, _psycopg_cursor() as cursor:
-            for external_id, etag, status in cursor.execute(_KNOWN, (source_id, list(ids))):
+            with cursor.connection.pipeline():
+                cursor.execute(_KNOWN, (source_id, list(ids)))
+                meanwhile()
+            for external_id, etag, status in cursor:
                 known[external_id] = etag, status
         return known
+    meanwhile()
     events = Event.objects.filter(source_id=source_id)
     for chunk in _chunks(ids):
         rows = events.filter(external_id__in=chunk).values_list("external_id", "etag", "status")

@@ -154,15 +154,22 @@ class EventQuery:
 class EventPage(Protocol):
     """One page, read lazily: comparing versions must not cost what reading events costs.
 
-    `versions` maps each living event's id (cancelled occurrences of a series included) to its etag.
-    `removed` are ids that are gone, or that left the window. Exactly one of `next_page_token` and
-    `next_cursor` is not empty.
+    `ids` are all that it names, found with the least work. `versions` maps each living event's id
+    (cancelled occurrences of a series included) to its etag; `removed` are ids that are gone, or
+    that left the window. Exactly one of `next_page_token` and `next_cursor` is not empty.
     """
 
-    versions: Mapping[str, str]
-    removed: tuple[str, ...]
     next_page_token: str
     next_cursor: str
+
+    @property
+    def ids(self) -> Collection[str]: ...
+
+    @property
+    def versions(self) -> Mapping[str, str]: ...
+
+    @property
+    def removed(self) -> tuple[str, ...]: ...
 
     def read(self, ids: Collection[str]) -> tuple[list[RemoteEvent], list[InvalidEvent]]:
         """The events with these ids, and those that could not be understood: of these ids, and

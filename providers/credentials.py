@@ -21,6 +21,7 @@ from providers.base import Http, TokenSet
 from providers.errors import AuthorizationRevoked, ProviderUnavailable, ScopeMissing
 from providers.models import ConnectionCredential, ProviderConnection
 from talkover.encryption import seal, unseal
+from talkover.statements import Select, parameter
 
 # Longer than the longest request, so that a lease outlives the answer it waits for.
 LEASE = timedelta(seconds=45)
@@ -29,6 +30,11 @@ POLL_SECONDS = 0.1
 # A token is renewed this long before it ends, or in the last fifth of a shorter life; by chance
 # inside the span, so that connections made together do not refresh together.
 MARGIN_SECONDS = (180, 360)
+_of_connection = Select(
+    lambda: ConnectionCredential.objects.filter(
+        connection=parameter("connection", ProviderConnection._meta.pk)
+    ).order_by()
+)
 
 
 def store_credential(*, connection: ProviderConnection, tokens: TokenSet) -> None:
@@ -79,10 +85,9 @@ class AccessTokens:
         return token if token != rejected else self._refresh(row)
 
     def _row(self) -> ConnectionCredential:
-        row = ConnectionCredential.objects.filter(connection=self._connection).first()
-        if row is None:
-            raise AuthorizationRevoked("The connection has no tokens any more.")
-        return row
+        for row in _of_connection(connection=self._connection.pk):
+            return row
+        raise AuthorizationRevoked("The connection has no tokens any more.")
 
     def _refresh(self, seen: ConnectionCredential) -> str:
         deadline = time.monotonic() + WAIT_SECONDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from threading import Event
 from time import monotonic
 from typing import Protocol, Self
 
@@ -90,9 +91,16 @@ class PageReader:
         return page
 
     def _submit(self) -> Future[EventPage]:
-        return self._pool.submit(
-            self._provider.fetch_events, self._http, self._registration, self._token, self._query
-        )
+        begun = Event()
+        pending = self._pool.submit(self._fetch, begun)
+        # Else this thread, which has a page to decode now, would keep the interpreter's lock for
+        # some milliseconds before the request goes out.
+        begun.wait()
+        return pending
+
+    def _fetch(self, begun: Event) -> EventPage:
+        begun.set()
+        return self._provider.fetch_events(self._http, self._registration, self._token, self._query)
 
     def _wait(self) -> EventPage:
         while not wait([self._pending], timeout=settings.SYNC_LEASE_SECONDS / 3).done:

@@ -86,9 +86,10 @@ class PageWriter:
     def _compared(self, page: EventPage) -> Difference:
         """Outside of a transaction, yet reliable: only the lease's holder writes these rows."""
         known: dict[str, tuple[str, str]] = {}
-        if self._compare and (page.versions or page.removed):
-            ids = [*page.versions, *page.removed]
-            known = upsert.known_versions(source_id=self._source.pk, ids=ids)
+        if self._compare and page.ids:
+            known = upsert.known_versions(
+                source_id=self._source.pk, ids=page.ids, meanwhile=lambda: page.versions
+            )
         difference = Difference(page, known)
         # The next page is arriving: this one is let go before it is written. The last one is
         # decoded while its first events are being written.
@@ -138,10 +139,13 @@ class PageWriter:
                 "next_cursor": difference.next_cursor,
                 "heartbeat_at": timezone.now(),
             } | ended
+            if self._full and not self._compare and not difference.next_page_token:
+                # Nothing was there before: nothing can be left to sweep.
+                progress |= self._finish_listing(cursor=difference.next_cursor)
             self._write_run(progress)
             # What could not be read is there nevertheless: its last good row stays.
             seen = difference.unchanged + [event.id for event in invalid]
-            if self._full and seen:
+            if self._full and seen and progress["phase"] != SyncRun.Phase.DONE:
                 SyncRunPage.objects.create(run=run, number=run.pages + 1, external_ids=seen)
         self._note_committed(progress)
         self._log_invalid(invalid)
@@ -164,25 +168,19 @@ class PageWriter:
 
     def _sweep_and_finish(self) -> None:
         """Remove what a full listing did not see; then, in one transaction, move the cursor."""
-        if self._compare and self.run.events_seen == 0:
+        if self.run.events_seen == 0:
             self._refuse_sudden_emptiness()
         while True:
             with transaction.atomic():
                 self._lease.hold()
-                unseen = self._unseen() if self._compare else []
+                unseen = self._unseen()
                 removed = upsert.remove_events(source_id=self._source.pk, ids=unseen)
                 progress = {
                     "events_removed": self.run.events_removed + removed,
                     "heartbeat_at": timezone.now(),
                 }
                 if len(unseen) < SWEEP_BATCH:
-                    SyncRunPage.objects.filter(run=self.run).delete()
-                    live = Event.objects.filter(source=self._source).exclude(
-                        status=Event.Status.CANCELLED
-                    )
-                    progress |= self._finish(
-                        cursor=self.run.next_cursor, events_synced=live.count()
-                    )
+                    progress |= self._finish_listing(cursor=self.run.next_cursor)
                 self._write_run(progress)
             self._note_committed(progress)
             if len(unseen) < SWEEP_BATCH:
@@ -232,6 +230,12 @@ class PageWriter:
         times = list(earlier.values_list("started_at", flat=True))
         if len(times) < EMPTY_LISTINGS - 1 or now - min(times) < EMPTY_FOR:
             raise SuddenlyEmpty("The calendar lists no events any more; the known ones are kept.")
+
+    def _finish_listing(self, *, cursor: str) -> dict[str, Any]:
+        """The end of a full listing, as `_finish`: now the rows can be counted."""
+        SyncRunPage.objects.filter(run=self.run).delete()
+        live = Event.objects.filter(source=self._source).exclude(status=Event.Status.CANCELLED)
+        return self._finish(cursor=cursor, events_synced=live.count())
 
     def _finish(self, *, cursor: str, events_synced: Any) -> dict[str, Any]:
         """The end of the run, inside the caller's transaction: the cursor moves last."""

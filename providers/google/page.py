@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -23,9 +24,10 @@ _MALFORMED = (ValueError, RecursionError)
 class Page:
     """A `providers.base.EventPage` of Google. Raises InvalidResponse when `body` is none.
 
-    Of a full listing only ids and versions are decoded until `read()`. Of an incremental one
-    everything is: Google may name events outside of the window then (the query cannot carry it
-    beside a sync token), and what left the window is `removed`.
+    Nothing but the tokens is decoded at first, so that the next page can be asked for at once. Of a
+    full listing, ids and versions are enough until `read()`; of an incremental one everything is
+    decoded to tell what left: Google may name events outside of the window then (the query cannot
+    carry it beside a sync token).
     """
 
     def __init__(self, body: bytes, query: EventQuery) -> None:
@@ -34,40 +36,60 @@ class Page:
         self.next_cursor = "" if listing.next_page_token else listing.next_sync_token
         if not (self.next_page_token or self.next_cursor):
             raise InvalidResponse("Google's page has neither a page token nor a sync token.")
+        self._items = listing.items
+        self._window = query.window if query.cursor else None
         self._calendar_zone = listing.time_zone
         self._hides_details = listing.access_role == "freeBusyReader"
-        versions: dict[str, str] = {}
-        self.versions: Mapping[str, str] = versions
-        self._raw: dict[str, msgspec.Raw] = {}
         self._known: dict[str, RemoteEvent | InvalidEvent] = {}
         self._nameless: list[InvalidEvent] = []
-        removed: dict[str, None] = {}
-        window = query.window if query.cursor else None
-        for raw in listing.items:
+
+    @property
+    def ids(self) -> Collection[str]:
+        return self._heads.keys()
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        return self._sorted[0]
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        return self._sorted[1]
+
+    @cached_property
+    def _heads(self) -> dict[str, tuple[EventHead, msgspec.Raw]]:
+        heads: dict[str, tuple[EventHead, msgspec.Raw]] = {}
+        for raw in self._items:
             try:
                 head = _head(raw)
             except _MALFORMED:
                 head = _rescued_head(raw)
-            if not head.id:
-                self._nameless.append(InvalidEvent("", "it has no id"))
-                continue
-            # The same id may come twice: the last one counts.
-            removed.pop(head.id, None)
-            self._known.pop(head.id, None)
-            if self._is_gone(head, raw, window):
-                removed[head.id] = None
-                versions.pop(head.id, None)
+            if head.id:
+                # The same id may come twice: the last one counts, in the place of the last.
+                heads.pop(head.id, None)
+                heads[head.id] = head, raw
             else:
-                versions[head.id] = head.etag
-                self._raw[head.id] = raw
-        self.removed = tuple(removed)
+                self._nameless.append(InvalidEvent("", "it has no id"))
+        return heads
+
+    @cached_property
+    def _sorted(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        versions: dict[str, str] = {}
+        removed = []
+        for key, (head, raw) in self._heads.items():
+            if self._is_gone(head, raw, self._window):
+                removed.append(key)
+            else:
+                versions[key] = head.etag
+        return versions, tuple(removed)
 
     def read(self, ids: Collection[str]) -> tuple[list[RemoteEvent], list[InvalidEvent]]:
         """The events with these ids, and those that could not be understood. Events without an id
         are among the latter, whatever is asked for.
         """
         wanted = [name for name in dict.fromkeys(ids) if name in self.versions]
-        results = [self._known.get(name) or self._converted(self._raw[name]) for name in wanted]
+        results = [
+            self._known.get(name) or self._converted(self._heads[name][1]) for name in wanted
+        ]
         events = [result for result in results if isinstance(result, RemoteEvent)]
         invalid = [result for result in results if isinstance(result, InvalidEvent)]
         return events, invalid + self._nameless

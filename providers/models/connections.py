@@ -96,7 +96,7 @@ class ConnectionCredential(models.Model):
     """A connection's tokens, sealed, apart from the row that lists and admin pages read.
 
     `version` grows with each stored refresh; a refresh holds the lease while it asks the provider
-    (oauth.md section 2.4). Disconnecting deletes the row.
+    (docs/security.md, "Refreshing"). Disconnecting deletes the row.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -1,6 +1,6 @@
 """Logging filters: the request's id in each line, and no secret in any.
 
-The second is a net below the code's own care (oauth.md section 6): what a library logs by itself,
+The second is a net below the code's own care (docs/security.md): what a library logs by itself,
 or an exception carries along, has its secrets cut out here.
 """
 

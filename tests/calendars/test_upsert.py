@@ -156,6 +156,15 @@ def test_nothing_to_do(source: ExternalCalendar) -> None:
     assert upsert.remove_events(source_id=source.pk, ids=[]) == 0
 
 
+def test_something_is_done_while_versions_are_looked_up(source: ExternalCalendar) -> None:
+    write(source, remote_event("e1"))
+    done: list[str] = []
+    known = upsert.known_versions(
+        source_id=source.pk, ids=["e1"], meanwhile=lambda: done.append("once")
+    )
+    assert (list(known), done) == (["e1"], ["once"])
+
+
 def test_it_belongs_to_the_callers_transaction(source: ExternalCalendar) -> None:
     with transaction.atomic():
         write(source, remote_event("e1"))

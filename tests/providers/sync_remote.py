@@ -59,6 +59,7 @@ class Page:
         self.versions: Mapping[str, str] = {
             item.id: getattr(item, "etag", '"unreadable"') for item in self.items
         }
+        self.ids: Collection[str] = [*self.versions, *self.removed]
 
     def read(self, ids: Collection[str]) -> tuple[list[RemoteEvent], list[InvalidEvent]]:
         self.reads.append(list(ids))

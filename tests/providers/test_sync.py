@@ -611,8 +611,11 @@ def test_an_unreadable_event_is_left_out_and_its_last_good_row_stays(
     source: ExternalCalendar, provider: ScriptedProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
     provider.put(InvalidEvent("bad", "no start"))
+    provider.put(InvalidEvent("zzz", "on the last page, no start"))
     result = run(source)
-    assert (result.status, result.events_invalid, len(stored(source))) == ("succeeded", 1, 8)
+    assert (result.status, result.events_invalid, len(stored(source))) == ("succeeded", 2, 8)
+    assert not SyncRunPage.objects.exists()
+    provider.delete("zzz")
     assert "'bad' left out: no start" in caplog.text
     provider.put(InvalidEvent("e3", "no end"))
     assert run(source).events_invalid == 1

@@ -472,6 +472,7 @@ def test_an_incremental_page() -> None:
         "lbefore0000000000000001",
         "6series0000000000000000001_20200310T080000Z",
     }
+    assert set(page.ids) == page.versions.keys() | set(page.removed)
     found, invalid = page.read(page.versions)
     assert invalid == []
     by_id = {event.id: event for event in found}
