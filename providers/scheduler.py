@@ -16,17 +16,15 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from providers.models import ExternalCalendar, ProviderConfiguration, ProviderConnection
 from talkover.statements import Select, parameter, update
-
-M = TypeVar("M", bound=models.Model)
 
 # How long a hint may be on its way before another is sent; the message itself expires then.
 QUEUED_FOR = timedelta(seconds=60)
@@ -38,14 +36,13 @@ QUOTA_BACK_OFF = timedelta(hours=6)
 JITTER = 0.25
 
 
-def _by_key(model: type[M]) -> Select[M]:
-    rows = model._default_manager
-    return Select(lambda: rows.filter(pk=parameter("pk", model._meta.pk)).order_by())
-
-
-_external_calendar = _by_key(ExternalCalendar)
-_connection = _by_key(ProviderConnection)
-_configuration = _by_key(ProviderConfiguration)
+_by_key = Select(
+    lambda: (
+        ExternalCalendar.objects.filter(pk=parameter("pk", ExternalCalendar._meta.pk))
+        .select_related("connection__configuration")
+        .order_by()
+    )
+)
 
 
 class LostLease(Exception):
@@ -107,7 +104,7 @@ def acquire(external_calendar_id: uuid.UUID | str) -> Lease | None:
     one gets through, and nobody who looked before a disconnection.
     """
     now = timezone.now()
-    row = _loaded(external_calendar_id)
+    row = next(iter(_by_key(pk=external_calendar_id)), None)
     if row is None or not _is_due(row, now):
         return None
     lease = Lease(external_calendar=row, fence=row.fence + 1, dirty=row.dirty)
@@ -207,17 +204,6 @@ def _due(now: datetime) -> QuerySet[ExternalCalendar]:
     )
     free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
     return ExternalCalendar.objects.filter(free, next_sync_at__lte=now, connection__in=connected)
-
-
-def _loaded(external_calendar_id: uuid.UUID | str) -> ExternalCalendar | None:
-    """With its connection and configuration; None if any of them is gone."""
-    for row in _external_calendar(pk=external_calendar_id):
-        for connection in _connection(pk=row.connection_id):
-            for configuration in _configuration(pk=connection.configuration_id):
-                connection.configuration = configuration
-                row.connection = connection
-                return row
-    return None
 
 
 def _is_due(row: ExternalCalendar, now: datetime) -> bool:

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db.models.query import get_related_populators
 from django.db.models.sql import InsertQuery, UpdateQuery
 
 M = TypeVar("M", bound=models.Model)
@@ -41,12 +42,13 @@ class _Composed:
     sql: str
     parameters: tuple[Any, ...]
     names: list[str]
+    related: list[Any]
     annotations: Mapping[str, int]
     converters: list[tuple[int, list[Any], Any]]
 
 
 class Select(Generic[M]):
-    """A queryset over one model, with annotations and without select_related.
+    """A queryset over one model, with annotations and select_related.
 
     `compose` is called when the statement is first wanted.
     """
@@ -118,6 +120,8 @@ def _compose(queryset: models.QuerySet[Any]) -> _Composed:
         sql=sql,
         parameters=tuple(parameters),
         names=[columns[at].target.attname for at in own["select_fields"]],
+        # The stubs know a later Django's signature.
+        related=get_related_populators(own, compiler.select, connection.alias),  # type: ignore[call-arg]
         annotations=compiler.annotation_col_map,
         converters=[
             (position, converters, expression)
@@ -133,6 +137,8 @@ def _instance(composed: _Composed, row: tuple[Any, ...]) -> Any:
             values[position] = convert(values[position], expression, connection)
     own = values[: len(composed.names)]  # they come first
     instance = composed.model.from_db(connection.alias, composed.names, own)
+    for related in composed.related:
+        related.populate(values, instance)
     for name, position in composed.annotations.items():
         setattr(instance, name, values[position])
     return instance

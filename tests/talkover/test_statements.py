@@ -49,6 +49,23 @@ def test_rows_are_instances_with_annotations_and_deferred_columns(environment) -
     assert not row._state.adding
 
 
+def test_related_rows_come_along(environment, django_assert_num_queries) -> None:
+    connected = ProviderConnectionFactory(environment=environment)
+    by_key: Select[Any] = Select(
+        lambda: (
+            ProviderConnection.objects.filter(pk=parameter("pk", models.UUIDField()))
+            .select_related("configuration__environment", "calendar")
+            .order_by()
+        )
+    )
+
+    with django_assert_num_queries(1):
+        (row,) = by_key(pk=connected.pk)
+        assert row.configuration == connected.configuration
+        assert row.configuration.environment.name == environment.name
+        assert row.calendar.name == connected.calendar.name
+
+
 def test_values_are_written_as_their_field_says(environment) -> None:
     calendar = CalendarFactory(environment=environment)
     since: Select[Any] = Select(
