@@ -21,6 +21,11 @@ import pytest
 
 from tests.services import start_postgres, start_redis
 
+# Their assertions explain themselves when they fail, as those of tests do.
+pytest.register_assert_rewrite(
+    "tests.providers.contract", "tests.providers.contract_world", "tests.providers.sync_remote"
+)
+
 SETTINGS_FILE = Path(__file__).resolve().parent.parent / "talkover" / "settings.py"
 
 

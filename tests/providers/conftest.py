@@ -1,4 +1,4 @@
-"""Fixtures for what talks to a provider: the sandbox, registered as one of the environment's."""
+"""Fixtures for what talks to a provider: the sandbox, one that is scripted, a bare server."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from calendars.models import Calendar
-from providers import outbound
+from providers import outbound, registry
 from providers.connect import callback_url
-from providers.models import ProviderConfiguration, ProviderConnection
+from providers.models import ExternalCalendar, ProviderConfiguration, ProviderConnection
 from talkover.encryption import seal
 from talkover.environments.models import Environment
 from tests.factories import ProviderConfigurationFactory
+from tests.providers.http_server import Server
+from tests.providers.sync_remote import ScriptedProvider, make_source, remote_event
 from tests.sandbox.browser import FormBrowser
 from tests.sandbox.process import SandboxProcess
 
@@ -145,3 +147,25 @@ def returned(response: Any) -> dict[str, str]:
     target = response["Location"]
     assert target.startswith(CALLBACK + "?"), target
     return dict(parse_qsl(urlsplit(target).query, keep_blank_values=True))
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> ScriptedProvider:
+    """A provider in memory with eight events, in place of every kind."""
+    scripted = ScriptedProvider()
+    scripted.put(*(remote_event(f"e{n}") for n in range(8)))
+    monkeypatch.setattr(registry, "get_provider", lambda _kind: scripted)
+    return scripted
+
+
+@pytest.fixture
+def source(provider: ScriptedProvider) -> ExternalCalendar:
+    """A calendar of the scripted provider, connected and due."""
+    return make_source()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.close()

@@ -1,4 +1,4 @@
-"""A provider in memory, for faults at exact points, and rows for it to sync."""
+"""A provider in memory, for faults at exact points, rows for it to sync, and runs over them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from django.utils import timezone
 
 from calendars.models import Calendar, Event
+from providers import sync
 from providers.base import (
     Account,
     ClientRegistration,
@@ -25,7 +26,13 @@ from providers.base import (
 )
 from providers.credentials import store_credential
 from providers.errors import CursorExpired
-from providers.models import ExternalCalendar, ProviderConfiguration, ProviderConnection
+from providers.models import (
+    ExternalCalendar,
+    ProviderConfiguration,
+    ProviderConnection,
+    SyncRun,
+    SyncRunPage,
+)
 from talkover.encryption import seal
 from talkover.environments.models import Environment, User
 
@@ -224,3 +231,34 @@ def offered(provider: ScriptedProvider) -> dict[str, str]:
     return {
         key: event.title for key, event in provider.events.items() if isinstance(event, RemoteEvent)
     }
+
+
+def run(source: ExternalCalendar) -> SyncRun:
+    """Sync it now; what the engine returns is what the database has."""
+    make_due(source)
+    result = sync.run(source.pk)
+    assert result is not None
+    in_database = SyncRun.objects.get(pk=result.pk)
+    for column in SyncRun._meta.fields:
+        name = column.attname
+        assert getattr(result, name) == getattr(in_database, name), name
+    source.refresh_from_db()
+    return result
+
+
+def relist(source: ExternalCalendar) -> SyncRun:
+    """The next run is a full listing: the last one is a day ago."""
+    ExternalCalendar.objects.filter(pk=source.pk).update(
+        last_full_sync_at=timezone.now() - sync.RELIST_AFTER - timedelta(minutes=1)
+    )
+    return run(source)
+
+
+def assert_synced(source: ExternalCalendar, provider: ScriptedProvider) -> None:
+    """The database has what the provider has, and nothing is left to do."""
+    assert stored(source) == offered(provider)
+    source.refresh_from_db()
+    assert source.cursor == f"at-{len(provider.log)}"
+    assert source.events_synced == len(offered(provider))
+    assert not SyncRunPage.objects.exists()
+    assert not SyncRun.objects.filter(status__in=SyncRun.UNFINISHED).exists()

@@ -79,11 +79,6 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> ScriptedProvider:
     return scripted
 
 
-@pytest.fixture
-def source(provider: ScriptedProvider) -> ExternalCalendar:
-    return make_source()
-
-
 def fail(
     provider: ScriptedProvider, error: BaseException, *, on: str = "", times: int = 99
 ) -> None:

@@ -13,7 +13,8 @@ import pytest
 from providers.base import ClientRegistration, Endpoints, Http
 from providers.google.provider import GoogleProvider
 from providers.http import HttpClient
-from tests.providers.contract import TODAY, ZONE, ProviderContract, When, World, wall
+from tests.providers.contract import ProviderContract
+from tests.providers.contract_world import TODAY, ZONE, When, World, wall
 from tests.sandbox.browser import FormBrowser
 from tests.sandbox.process import SandboxProcess
 

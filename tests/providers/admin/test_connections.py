@@ -1,0 +1,112 @@
+"""Connections in the admin: the list, a connection's page, and the actions."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.utils import timezone
+
+from calendars.models import Calendar
+from providers.models import ConnectionCredential, ProviderConnection, SyncRun
+from tests.factories import CalendarFactory, EventFactory, ProviderConnectionFactory
+from tests.providers.admin.conftest import connected, listing, page_of, run_action, staff_with
+
+
+def test_the_list_of_connections(root: Client, connection: ProviderConnection) -> None:
+    ProviderConnection.objects.update(last_error_code="rate_limited")
+    body = root.get(listing("providerconnection")).content.decode()
+    for words in ("Ada&#x27;s appointments", "person@example.com", "Sync failing", "Acme"):
+        assert words in body
+    assert "The provider asks for a pause." in body
+
+
+def test_filters_and_search(
+    root: Client, calendar: Calendar, connection: ProviderConnection
+) -> None:
+    other = ProviderConnectionFactory(
+        calendar=CalendarFactory(name="Elsewhere"), status="error", account_email="eve@example.org"
+    )
+
+    def found(query: str) -> set[Any]:
+        response = root.get(f"{listing('providerconnection')}?{query}")
+        assert response.status_code == 200
+        return {row.pk for row in response.context["cl"].result_list}
+
+    everything = {connection.pk, other.pk}
+    assert found("") == everything
+    assert found("status__exact=error") == {other.pk}
+    assert found("configuration__kind=google") == everything
+    assert found(f"configuration__environment__id__exact={calendar.environment_id}") == {
+        connection.pk
+    }
+    assert found(f"configuration__id__exact={other.configuration_id}") == {other.pk}
+    assert found("q=EVE@example") == {other.pk}
+    assert found("q=appointments") == {connection.pk}
+    assert found(f"q={connection.pk}") == {connection.pk}
+    assert found("q=%25nonsense") == set()
+
+
+def test_a_connections_page_has_its_calendars_and_latest_runs(
+    root: Client, connection: ProviderConnection
+) -> None:
+    external = connection.external_calendars.get()
+    now = timezone.now()
+    for number in range(15):
+        SyncRun.objects.create(
+            connection=connection, external_calendar=external, kind="incremental", fence=number,
+            status="succeeded", window_start=now, window_end=now, events_seen=1000 + number,
+            started_at=now + timedelta(seconds=number),
+        )  # fmt: skip
+    body = root.get(page_of(connection)).content.decode()
+    assert "ada@example.com" in body
+    # With the markup around them: the ids in the links are random, and have such digits too.
+    assert ">1014<" in body
+    assert ">1005<" in body
+    assert ">1004<" not in body
+    assert root.get(page_of(connection.sync_runs.last())).status_code == 200
+
+
+def test_sync_now(root: Client, calendar: Calendar, connection: ProviderConnection) -> None:
+    broken = connected(calendar, connection.configuration)
+    ProviderConnection.objects.filter(pk=broken.pk).update(status="error")
+    response = run_action(root, "providerconnection", "sync_now", connection, broken)
+    words = [str(message) for message in response.context["messages"]]
+    assert words == ["Asked to sync: 1 connections.", "Left out, because they are not active: 1."]
+    assert connection.external_calendars.get().dirty == 1
+    assert broken.external_calendars.get().dirty == 0
+
+
+def test_disconnect_asks_first(
+    root: Client, calendar: Calendar, connection: ProviderConnection
+) -> None:
+    EventFactory(calendar=calendar, source=connection.external_calendars.get())
+    asked = run_action(root, "providerconnection", "disconnect", connection)
+    assert "These connections end" in asked.content.decode()
+    assert "person@example.com" in asked.content.decode()
+    connection.refresh_from_db()
+    assert connection.is_active
+    done = run_action(root, "providerconnection", "disconnect", connection, confirmed="yes")
+    assert "Disconnected: 1." in done.content.decode()
+    connection.refresh_from_db()
+    assert connection.status == "disconnected"
+    assert not ConnectionCredential.objects.exists()
+    assert calendar.events.count() == 1
+    assert LogEntry.objects.get().change_message == "Disconnected."
+
+
+def test_actions_are_for_those_who_may_change(connection: ProviderConnection) -> None:
+    looker = staff_with("view_providerconnection")
+    body = looker.get(listing("providerconnection")).content.decode()
+    assert 'value="sync_now"' not in body
+    assert 'value="disconnect"' not in body
+    run_action(looker, "providerconnection", "disconnect", connection, confirmed="yes")
+    connection.refresh_from_db()
+    assert connection.is_active
+
+
+def test_staff_operate_connections(staff: Client, connection: ProviderConnection) -> None:
+    run_action(staff, "providerconnection", "sync_now", connection)
+    assert connection.external_calendars.get().dirty == 1

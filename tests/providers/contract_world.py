@@ -1,0 +1,213 @@
+"""What the contract of provider adapters is tested with: an account, a connection to it, times."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from providers import oauth2
+from providers.base import (
+    ClientRegistration,
+    EventPage,
+    EventQuery,
+    Http,
+    InvalidEvent,
+    OAuth2Provider,
+    RemoteEvent,
+    Response,
+    TokenSet,
+    Window,
+)
+
+ZONE = "Europe/Berlin"
+HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+WINDOW = Window(TODAY - 60 * DAY, TODAY + 365 * DAY)
+
+When = datetime | date
+
+
+def wall(moment: datetime) -> datetime:
+    """What clocks in ZONE show; the naive times of the contract are such."""
+    return moment.astimezone(ZoneInfo(ZONE)).replace(tzinfo=None)
+
+
+def utc(wall_clock: datetime) -> datetime:
+    return wall_clock.replace(tzinfo=ZoneInfo(ZONE)).astimezone(UTC)
+
+
+def next_clock_change() -> date:
+    """The next Sunday on which ZONE changes its clocks."""
+    noons = (wall(TODAY + n * DAY).replace(hour=12) for n in range(366))
+    return next((noon + DAY).date() for noon in noons if utc(noon + DAY) - utc(noon) != DAY)
+
+
+CHANGE = next_clock_change()
+# Ten o'clock on the fourth Monday before the clocks change.
+MONDAY = datetime.combine(CHANGE - timedelta(days=27), time(10))
+
+
+class World(ABC):
+    """One account at a server that speaks the provider's protocol, and its owner's hands."""
+
+    provider: OAuth2Provider
+    registration: ClientRegistration
+    http: Http
+    redirect_uri: str
+    email: str
+    calendar_id: str
+
+    @abstractmethod
+    def authorize(self, url: str, *, scopes: tuple[str, ...] | None = None) -> Mapping[str, str]:
+        """Walk through the provider's pages, ticking only `scopes`; what the browser brings."""
+
+    @abstractmethod
+    def add(self, title: str, start: When, end: When, *, weekly: int = 0) -> str:
+        """Add an event in ZONE, or a series of `weekly` occurrences; its id."""
+
+    @abstractmethod
+    def fill(self, count: int) -> None:
+        """Add so many events, all inside of WINDOW."""
+
+    @abstractmethod
+    def rename(self, event_id: str, title: str) -> None: ...
+
+    @abstractmethod
+    def move(self, event_id: str, start: When, end: When) -> None: ...
+
+    @abstractmethod
+    def delete(self, event_id: str) -> None:
+        """Delete an event, or cancel one occurrence."""
+
+    @abstractmethod
+    def take_access_back(self) -> None:
+        """The person ends the grant at the provider."""
+
+    @abstractmethod
+    def trouble(self, kind: str, target: str) -> None:
+        """The next request to `target` (token, userinfo, calendars, events, revoke) fails so."""
+
+    @abstractmethod
+    def damage(self, body: bytes, event_id: str) -> bytes:
+        """A page in which one event's start is nonsense."""
+
+    @abstractmethod
+    def patient_for(self, seconds: float) -> Http:
+        """An `Http` that waits no longer for an answer."""
+
+
+@dataclass
+class Tampering:
+    """An `Http` that changes what comes back."""
+
+    http: Http
+    change: Callable[[bytes], bytes]
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        max_bytes: int | None = None,
+    ) -> Response:
+        got = self.http.request(method, url, headers=headers, body=body, max_bytes=max_bytes)
+        return replace(got, body=self.change(got.body))
+
+
+@dataclass
+class Listing:
+    """A listing, read to its end."""
+
+    pages: list[EventPage]
+    events: list[RemoteEvent]
+    invalid: list[InvalidEvent]
+
+    @property
+    def removed(self) -> set[str]:
+        return {event_id for page in self.pages for event_id in page.removed}
+
+    @property
+    def cursor(self) -> str:
+        return self.pages[-1].next_cursor
+
+    def titles(self) -> list[str]:
+        return sorted(event.title for event in self.events)
+
+
+class Connected:
+    """A world with tokens."""
+
+    def __init__(self, world: World, *, scopes: tuple[str, ...] | None = None) -> None:
+        self.world = world
+        self.provider, self.registration = world.provider, world.registration
+        self.state, self.verifier = oauth2.new_state(), oauth2.new_code_verifier()
+        url = oauth2.authorization_url(
+            world.provider,
+            world.registration,
+            redirect_uri=world.redirect_uri,
+            state=self.state,
+            code_verifier=self.verifier,
+            login_hint=world.email,
+        )
+        self.back = world.authorize(url, scopes=scopes)
+        self.tokens = self.exchange()
+
+    def exchange(self, **changes: str) -> TokenSet:
+        given = {"code": self.back["code"], "code_verifier": self.verifier} | changes
+        return oauth2.exchange_code(
+            self.world.http,
+            self.provider,
+            self.registration,
+            redirect_uri=self.world.redirect_uri,
+            **given,
+        )
+
+    def refresh(self, registration: ClientRegistration | None = None) -> TokenSet:
+        assert self.tokens.refresh_token is not None
+        return oauth2.refresh(
+            self.world.http,
+            self.provider,
+            registration or self.registration,
+            refresh_token=self.tokens.refresh_token,
+        )
+
+    def page(
+        self, *, http: Http | None = None, cursor: str = "", page_token: str = ""
+    ) -> EventPage:
+        return self.provider.fetch_events(
+            http or self.world.http,
+            self.registration,
+            self.tokens.access_token,
+            EventQuery(self.world.calendar_id, WINDOW, cursor, page_token),
+        )
+
+    def listing(self, cursor: str = "", *, http: Http | None = None) -> Listing:
+        found = Listing([], [], [])
+        page_token = ""
+        while True:
+            page = self.page(http=http, cursor=cursor, page_token=page_token)
+            assert bool(page.next_page_token) != bool(page.next_cursor)
+            events, invalid = page.read(page.versions)
+            assert {event.id: event.etag for event in events}.items() <= page.versions.items()
+            found.pages.append(page)
+            found.events += events
+            found.invalid += invalid
+            if not (page_token := page.next_page_token):
+                return found
+
+    def call(self, target: str, http: Http | None = None) -> object:
+        """A request to what `World.trouble` calls `target`."""
+        used, token = http or self.world.http, self.tokens.access_token
+        calls: dict[str, Callable[[], object]] = {
+            "userinfo": lambda: self.provider.fetch_account(used, self.registration, token),
+            "calendars": lambda: self.provider.list_calendars(used, self.registration, token),
+            "events": lambda: self.page(http=used),
+            "token": self.refresh,
+            "revoke": lambda: oauth2.revoke(used, self.provider, self.registration, token=token),
+        }
+        return calls[target]()

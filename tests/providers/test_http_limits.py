@@ -1,0 +1,188 @@
+"""Answers that are too large, too slow, broken off or no HTTP, and what the errors tell."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import socket
+import time
+
+import pytest
+
+from providers.errors import InvalidResponse, ProviderError, ProviderUnavailable, RequestRefused
+from providers.http import HttpClient
+from tests.providers.http_server import (
+    Reply,
+    Server,
+    answer,
+    client,
+    drip,
+    last_words,
+    resolver,
+    text_chain,
+)
+
+# Limits
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answer(b"x" * 1001),
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"3e9\r\n" + b"x" * 1001,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffff\r\n" + b"x" * 5000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999\r\n\r\n",
+        answer(gzip.compress(b"x" * 1001), "200 OK", "Content-Encoding: gzip"),
+    ],
+)
+def test_too_much(server: Server, reply: bytes) -> None:
+    server.replies = [reply, answer()]
+    http = client(server, max_bytes=1000)
+    with pytest.raises(InvalidResponse, match="larger than 1000 bytes"):
+        http.request("GET", server.url())
+    assert http.request("GET", server.url()).body == b"hello"
+
+
+def test_the_limit_itself_is_allowed_and_can_be_given_per_request(server: Server) -> None:
+    server.replies = [answer(b"x" * 1000)]
+    assert len(client(server, max_bytes=1000).request("GET", server.url()).body) == 1000
+    with pytest.raises(InvalidResponse):
+        client(server).request("GET", server.url(), max_bytes=999)
+
+
+def test_a_compression_bomb_is_not_unpacked(server: Server) -> None:
+    bomb = gzip.compress(b"\0" * 300_000_000, compresslevel=1)
+    server.replies = [answer(bomb, "200 OK", "Content-Encoding: gzip")]
+    started = time.process_time()
+    with pytest.raises(InvalidResponse, match="decompressed"):
+        client(server).request("GET", server.url())
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [("gzip", b"not gzip"), ("gzip", gzip.compress(b"abc")[:-3]), ("br", b"abc")],
+)
+def test_what_cannot_be_unpacked(server: Server, encoding: str, body: bytes) -> None:
+    server.replies = [answer(body, "200 OK", f"Content-Encoding: {encoding}")]
+    with pytest.raises(InvalidResponse):
+        client(server).request("GET", server.url())
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nX-Long: ",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n",
+    ],
+)
+def test_a_dripping_server_is_left_at_the_deadline(server: Server, start: bytes) -> None:
+    server.replies = [drip(start)]
+    started = time.monotonic()
+    with pytest.raises(ProviderUnavailable, match="did not answer in time"):
+        client(server, total_timeout=0.5).request("GET", server.url())
+    assert time.monotonic() - started < 2
+
+
+def test_a_silent_server_is_left_at_the_read_timeout(server: Server) -> None:
+    server.replies = [lambda _: time.sleep(5)]
+    started = time.monotonic()
+    with pytest.raises(ProviderUnavailable, match="did not answer in time"):
+        client(server, read_timeout=0.3).request("GET", server.url())
+    assert time.monotonic() - started < 2
+
+
+def test_endless_headers(server: Server) -> None:
+    def reply(sock: socket.socket) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\n")
+        for _ in range(90):
+            sock.sendall(b"X-Many: " + b"x" * 60_000 + b"\r\n")
+
+    server.replies = [reply]
+    with pytest.raises(InvalidResponse):
+        client(server).request("GET", server.url())
+
+
+@pytest.mark.parametrize(
+    "reply", [b"SSH-2.0-server\r\n\r\n", b"\0\1\2\3\r\n\r\n", b"HTTP/1.1 banana\r\n\r\n"]
+)
+def test_not_http(server: Server, reply: bytes) -> None:
+    server.replies = [last_words(reply)]
+    with pytest.raises(InvalidResponse):
+        client(server).request("GET", server.url())
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+    ],
+)
+def test_broken_off(server: Server, reply: bytes) -> None:
+    server.replies = [last_words(reply), answer()]
+    http = client(server)
+    with pytest.raises(ProviderUnavailable, match="broke off"):
+        http.request("GET", server.url())
+    assert http.request("GET", server.url()).body == b"hello"
+
+
+# What an error tells
+
+
+def test_closed_and_filtered_ports_read_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolver(monkeypatch, ["8.8.8.8"], ["8.8.8.8"])
+    texts = []
+    for failure in (ConnectionRefusedError, TimeoutError):
+        monkeypatch.setattr(
+            socket.socket, "connect", lambda *_, failure=failure: (_ for _ in ()).throw(failure)
+        )
+        with pytest.raises(ProviderUnavailable) as raised:
+            HttpClient(user_agent="t").request("GET", "https://calendar.example/")
+        texts.append((type(raised.value), raised.value.detail))
+    assert texts[0] == texts[1]
+
+
+def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
+    def getaddrinfo(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(ProviderUnavailable, match="cannot be resolved"):
+        HttpClient(user_agent="t").request("GET", "https://nowhere.example/")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        drip(b"HTTP/1.1 200 OK\r\n\r\n"),
+        lambda sock: sock.close(),
+        last_words(b"canary canary\r\n\r\n"),
+        answer(b"canary" * 20_000),
+        answer(b"canary", "200 OK", "Content-Encoding: gzip"),
+        b"HTTP/1.1 200 OK\r\n: canary\r\nno colon\r\nContent-Length: x, y\r\n\r\n",
+    ],
+)
+def test_no_error_and_no_log_line_holds_the_query_the_token_or_a_body(
+    server: Server, caplog: pytest.LogCaptureFixture, reply: Reply
+) -> None:
+    server.replies = [reply]
+    with caplog.at_level(logging.DEBUG, logger="tests"), pytest.raises(ProviderError) as raised:
+        client(server, total_timeout=0.3, max_bytes=1000).request(
+            "POST", server.url(), headers={"Authorization": "Bearer canary"}, body=b"code=canary"
+        )
+    assert "canary" not in text_chain(raised.value)
+    assert "canary" not in caplog.text
+
+
+def test_a_header_that_cannot_be_sent_is_not_repeated_in_the_error(server: Server) -> None:
+    server.replies = [answer()]
+    with pytest.raises(RequestRefused) as raised:
+        client(server).request("GET", server.url(), headers={"Authorization": "a\r\ncanary: 1"})
+    assert "canary" not in text_chain(raised.value)
