@@ -64,20 +64,15 @@ def _fill(sandbox: SandboxProcess, accounts: dict[int, str]) -> Stack:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
+    from providers.demo import sandbox_endpoints
     from talkover.environments.models import EnvironmentToken
     from tests.providers.sync_remote import make_source
 
-    configuration = {
-        "authorization_endpoint": f"{sandbox.url}/o/oauth2/v2/auth",
-        "token_endpoint": f"{sandbox.url}/token",
-        "revocation_endpoint": f"{sandbox.url}/revoke",
-        "userinfo_endpoint": f"{sandbox.url}/v1/userinfo",
-        "api_root_endpoint": f"{sandbox.url}/calendar/v3",
-        "issuer_endpoint": sandbox.url,
-    }
     sources = {}
     for size, email in accounts.items():
-        source = make_source(kind="google", external_id=email, configuration=dict(configuration))
+        source = make_source(
+            kind="google", external_id=email, configuration=sandbox_endpoints(sandbox.url)
+        )
         _give_tokens(source.connection, Client(sandbox).connect(email).tokens)
         sources[size] = str(source.pk)
     environment = source.connection.environment

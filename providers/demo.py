@@ -94,6 +94,18 @@ def _environment(known: Mapping[str, str]) -> Environment:
     return found
 
 
+def sandbox_endpoints(url: str) -> dict[str, str]:
+    """The fields of a configuration that point the Google adapter at the sandbox at `url`."""
+    return {
+        "authorization_endpoint": f"{url}/o/oauth2/v2/auth",
+        "token_endpoint": f"{url}/token",
+        "revocation_endpoint": f"{url}/revoke",
+        "userinfo_endpoint": f"{url}/v1/userinfo",
+        "api_root_endpoint": f"{url}/calendar/v3",
+        "issuer_endpoint": url,
+    }
+
+
 def _person(environment: Environment) -> User:
     person = User.objects.filter(email=PERSON_EMAIL).first()
     person = person or User.objects.create_user(PERSON_EMAIL)
@@ -122,15 +134,8 @@ def _configuration(environment: Environment, sandbox: Sandbox) -> ProviderConfig
     )
     configuration.client_id = sandbox.client_id
     seal(configuration, "client_secret", sandbox.client_secret)
-    for name, path in {
-        "authorization": "/o/oauth2/v2/auth",
-        "token": "/token",
-        "revocation": "/revoke",
-        "userinfo": "/v1/userinfo",
-        "api_root": "/calendar/v3",
-        "issuer": "",
-    }.items():
-        setattr(configuration, f"{name}_endpoint", sandbox.url + path)
+    for name, url in sandbox_endpoints(sandbox.url).items():
+        setattr(configuration, name, url)
     configuration.full_clean()
     configuration.save()
     return configuration

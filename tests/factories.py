@@ -10,6 +10,7 @@ from factory.django import DjangoModelFactory
 
 from calendars.models import Calendar, Event
 from providers.models import ProviderConfiguration, ProviderConnection
+from talkover.encryption import seal
 from talkover.environments.models import Environment, Membership, User
 
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -67,6 +68,8 @@ class _EventFactory(DjangoModelFactory):
 
 
 class _ProviderConfigurationFactory(DjangoModelFactory):
+    """`secret`: the client secret in clear, sealed before the row is stored."""
+
     class Meta:
         model = ProviderConfiguration
 
@@ -75,6 +78,16 @@ class _ProviderConfigurationFactory(DjangoModelFactory):
     kind = "google"
     display_name = "Google Calendar"
     client_id = "client"
+
+    @classmethod
+    def _create(
+        cls, model_class: type[ProviderConfiguration], *_: Any, secret: str = "", **fields: Any
+    ) -> ProviderConfiguration:
+        configuration = model_class(**fields)
+        if secret:
+            seal(configuration, "client_secret", secret)
+        configuration.save(force_insert=True)
+        return configuration
 
 
 class _ProviderConnectionFactory(DjangoModelFactory):

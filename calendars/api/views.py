@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -41,6 +42,20 @@ _EVENT = {
     "time_zone": "Europe/London",
 }
 _EVENT_FIELDS = tuple(_EVENT)
+
+
+# PUT and PATCH are the same call.
+_change = partial(
+    extend_schema,
+    description="Changes the fields that are sent; all others stay.",
+    request=serializers.CalendarChangesSerializer,
+    responses=serializers.CalendarDetailSerializer,
+    examples=[
+        OpenApiExample("A calendar", value=_DETAIL, response_only=True),
+        OpenApiExample("A new name", value={"name": _DETAIL["name"]}, request_only=True),
+    ],
+    tags=["Calendars"],
+)
 
 
 class CalendarViewSet(ApiViewSet):
@@ -100,18 +115,7 @@ class CalendarViewSet(ApiViewSet):
     def retrieve(self, request: Request, calendar_id: uuid.UUID) -> Response:
         return self.success(serializers.represent_calendar_detail(self._calendar(calendar_id)))
 
-    @extend_schema(
-        operation_id="change_calendar",
-        summary="Change a calendar",
-        description="Changes the fields that are sent; all others stay.",
-        request=serializers.CalendarChangesSerializer,
-        responses=serializers.CalendarDetailSerializer,
-        examples=[
-            OpenApiExample("A calendar", value=_DETAIL, response_only=True),
-            OpenApiExample("A new name", value={"name": _DETAIL["name"]}, request_only=True),
-        ],
-        tags=["Calendars"],
-    )
+    @_change(operation_id="change_calendar", summary="Change a calendar")
     def update(self, request: Request, calendar_id: uuid.UUID) -> Response:
         calendar = self._calendar(calendar_id)
         serializer = serializers.CalendarChangesSerializer(data=request.data)
@@ -123,18 +127,7 @@ class CalendarViewSet(ApiViewSet):
             calendar.save(update_fields=[*changes, "updated_at"])
         return self.success(serializers.represent_calendar_detail(calendar))
 
-    @extend_schema(
-        operation_id="patch_calendar",
-        summary="Change a calendar (the same as PUT)",
-        description="Changes the fields that are sent; all others stay.",
-        request=serializers.CalendarChangesSerializer,
-        responses=serializers.CalendarDetailSerializer,
-        examples=[
-            OpenApiExample("A calendar", value=_DETAIL, response_only=True),
-            OpenApiExample("A new name", value={"name": _DETAIL["name"]}, request_only=True),
-        ],
-        tags=["Calendars"],
-    )
+    @_change(operation_id="patch_calendar", summary="Change a calendar (the same as PUT)")
     def partial_update(self, request: Request, calendar_id: uuid.UUID) -> Response:
         return self.update(request, calendar_id)
 

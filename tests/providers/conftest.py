@@ -15,8 +15,8 @@ from rest_framework.test import APIClient
 from calendars.models import Calendar
 from providers import outbound, registry
 from providers.connect import callback_url
+from providers.demo import sandbox_endpoints
 from providers.models import ExternalCalendar, ProviderConfiguration, ProviderConnection
-from talkover.encryption import seal
 from talkover.environments.models import Environment
 from tests.factories import ProviderConfigurationFactory
 from tests.providers.http_server import Server
@@ -50,20 +50,14 @@ def register_at_sandbox(
     sandbox: SandboxProcess, environment: Environment, identifier: str = "calendar_provider_a"
 ) -> ProviderConfiguration:
     """A configuration that points at the sandbox, with a client of its own there."""
-    configuration: ProviderConfiguration = ProviderConfigurationFactory.build(
+    configuration: ProviderConfiguration = ProviderConfigurationFactory(
         environment=environment,
         identifier=identifier,
         client_id=f"client-{uuid.uuid4().hex[:8]}",
-        authorization_endpoint=f"{sandbox.url}/o/oauth2/v2/auth",
-        token_endpoint=f"{sandbox.url}/token",
-        revocation_endpoint=f"{sandbox.url}/revoke",
-        userinfo_endpoint=f"{sandbox.url}/v1/userinfo",
-        api_root_endpoint=f"{sandbox.url}/calendar/v3",
-        issuer_endpoint=sandbox.url,
+        secret=SECRET,
+        **sandbox_endpoints(sandbox.url),
     )
-    seal(configuration, "client_secret", SECRET)
     configuration.full_clean(exclude=["client_secret"])
-    configuration.save()
     client = {
         "client_id": configuration.client_id,
         "client_secret": SECRET,

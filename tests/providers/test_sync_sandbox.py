@@ -22,6 +22,7 @@ from calendars.models import Event
 from providers import outbound, sync
 from providers.base import TokenSet
 from providers.credentials import store_credential
+from providers.demo import sandbox_endpoints
 from providers.models import ExternalCalendar, ProviderConnection, SyncRun
 from talkover.encryption import seal
 from tests.providers.sync_remote import make_due, make_source
@@ -58,14 +59,7 @@ def connect(sandbox: SandboxProcess, *, events: int = 20) -> ExternalCalendar:
     source = make_source(
         kind="google",
         external_id=email,
-        configuration={
-            "authorization_endpoint": f"{sandbox.url}/o/oauth2/v2/auth",
-            "token_endpoint": f"{sandbox.url}/token",
-            "revocation_endpoint": f"{sandbox.url}/revoke",
-            "userinfo_endpoint": f"{sandbox.url}/v1/userinfo",
-            "api_root_endpoint": f"{sandbox.url}/calendar/v3",
-            "issuer_endpoint": sandbox.url,
-        },
+        configuration=sandbox_endpoints(sandbox.url),
     )
     configuration = source.connection.configuration
     configuration.client_id = sandbox.client_id

@@ -30,10 +30,9 @@ def rows(settings: Any) -> list[Any]:
     environments = EnvironmentFactory.create_batch(3)
     configurations = []
     for environment in environments:
-        configuration = ProviderConfigurationFactory(environment=environment)
-        seal(configuration, "client_secret", f"secret of {environment}")
-        configuration.save()
-        configurations.append(configuration)
+        configurations.append(
+            ProviderConfigurationFactory(environment=environment, secret=f"secret of {environment}")
+        )
     settings.CREDENTIAL_KEYS = f"{NEW},{OLD}"
     return [*environments, *configurations]
 

@@ -62,11 +62,11 @@ def page_of(instance: Any) -> str:
 
 @pytest.fixture
 def configuration(environment: Environment) -> ProviderConfiguration:
-    configuration: ProviderConfiguration = ProviderConfigurationFactory.build(
-        environment=environment, authorization_endpoint="https://login.example.net/authorize"
+    configuration: ProviderConfiguration = ProviderConfigurationFactory(
+        environment=environment,
+        authorization_endpoint="https://login.example.net/authorize",
+        secret=CANARY,
     )
-    seal(configuration, "client_secret", CANARY)
-    configuration.save()
     return configuration
 
 

@@ -10,7 +10,6 @@ from rest_framework.test import APIClient
 
 from calendars.models import Calendar
 from providers.models import ProviderConfiguration
-from talkover.encryption import seal
 from talkover.environments.models import Environment
 from tests.factories import ProviderConfigurationFactory
 from tests.providers.conftest import CALLBACK
@@ -18,11 +17,12 @@ from tests.providers.conftest import CALLBACK
 
 @pytest.fixture
 def configuration(environment: Environment) -> ProviderConfiguration:
-    configuration: ProviderConfiguration = ProviderConfigurationFactory.build(
-        environment=environment, identifier="calendar_provider_a", client_id="client-a"
+    configuration: ProviderConfiguration = ProviderConfigurationFactory(
+        environment=environment,
+        identifier="calendar_provider_a",
+        client_id="client-a",
+        secret="canary-client-secret",
     )
-    seal(configuration, "client_secret", "canary-client-secret")
-    configuration.save()
     return configuration
 
 

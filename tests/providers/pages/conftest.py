@@ -15,7 +15,6 @@ from django.utils import timezone
 
 from calendars.models import Calendar
 from providers.models import ExternalCalendar, ProviderConfiguration, ProviderConnection
-from talkover.encryption import seal
 from talkover.environments.models import Environment, User
 from tests.factories import ProviderConfigurationFactory, ProviderConnectionFactory
 
@@ -35,11 +34,9 @@ def owner(calendar: Calendar) -> Client:
 
 
 def sealed_configuration(environment: Environment, **fields: Any) -> ProviderConfiguration:
-    configuration: ProviderConfiguration = ProviderConfigurationFactory.build(
-        environment=environment, authorization_endpoint=AUTHORIZATION, **fields
+    configuration: ProviderConfiguration = ProviderConfigurationFactory(
+        environment=environment, authorization_endpoint=AUTHORIZATION, secret="secret", **fields
     )
-    seal(configuration, "client_secret", "secret")
-    configuration.save()
     return configuration
 
 
