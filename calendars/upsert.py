@@ -115,7 +115,7 @@ _read = attrgetter(*(attribute for attribute, _ in _COLUMNS.values()))
 _encode = msgspec.json.Encoder().encode
 _TABLE = Event._meta.db_table
 _KNOWN = (
-    f"SELECT external_id, etag, status FROM {_TABLE}"  # noqa: S608
+    f"SELECT external_id, etag, status FROM {_TABLE}"
     " WHERE source_id = %b AND external_id = ANY(%b::text[])"
 )
 # A cancelled occurrence comes with little more than its identity: a row that is there keeps what
@@ -258,7 +258,7 @@ def _postgresql_statement(updated: tuple[str, ...]) -> str:
     )
     common = "%b::uuid, %b::uuid, %b::bigint, %b::timestamptz, %b::timestamptz"
     return (
-        f"INSERT INTO {_TABLE} AS event (id, {', '.join((*_COMMON, *_COLUMNS))})"  # noqa: S608
+        f"INSERT INTO {_TABLE} AS event (id, {', '.join((*_COMMON, *_COLUMNS))})"
         f" SELECT gen_random_uuid(), {common}, {values}"
         f" FROM unnest({arrays}) AS fresh({', '.join(_COLUMNS)}) {_on_conflict(updated)}"
     )
@@ -268,7 +268,7 @@ def _postgresql_statement(updated: tuple[str, ...]) -> str:
 def _sqlite_statement(updated: tuple[str, ...]) -> str:
     names = ("id", *_COMMON, *_COLUMNS)
     return (
-        f"INSERT INTO {_TABLE} AS event ({', '.join(names)})"  # noqa: S608
+        f"INSERT INTO {_TABLE} AS event ({', '.join(names)})"
         f" VALUES ({', '.join(['%s'] * len(names))}) {_on_conflict(updated)}"
     )
 

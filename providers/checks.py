@@ -15,8 +15,8 @@ _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?
 
 @checks.register(checks.Tags.security)
 def check_outbound_allowed_hosts(
-    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001
-    **kwargs: Any,  # noqa: ARG001
+    app_configs: Sequence[AppConfig] | None,
+    **kwargs: Any,
 ) -> list[checks.CheckMessage]:
     wrong = [entry for entry in settings.OUTBOUND_ALLOWED_HOSTS if not _is_host_and_port(entry)]
     if not wrong:

@@ -34,8 +34,8 @@ EMPTY_FOR = timedelta(hours=1)
 _EVENTS = Event._meta.db_table
 _PAGES = SyncRunPage._meta.db_table
 _SEEN = {
-    "postgresql": f"SELECT jsonb_array_elements_text(external_ids) FROM {_PAGES}",  # noqa: S608
-    "sqlite": f"SELECT json_each.value FROM {_PAGES}, json_each(external_ids)",  # noqa: S608
+    "postgresql": f"SELECT jsonb_array_elements_text(external_ids) FROM {_PAGES}",
+    "sqlite": f"SELECT json_each.value FROM {_PAGES}, json_each(external_ids)",
 }
 
 
@@ -207,7 +207,7 @@ class PageWriter:
         """
         with connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT external_id FROM {_EVENTS} WHERE source_id = %s AND listing < %s"  # noqa: S608
+                f"SELECT external_id FROM {_EVENTS} WHERE source_id = %s AND listing < %s"
                 f" EXCEPT {_SEEN[connection.vendor]} WHERE run_id = %s LIMIT {SWEEP_BATCH}",
                 (_key(self._source.pk), self.run.listing, _key(self.run.pk)),
             )

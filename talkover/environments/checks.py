@@ -34,8 +34,8 @@ def problem_with_secrets() -> str:
 
 @checks.register(checks.Tags.security)
 def check_secrets(
-    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001
-    **kwargs: Any,  # noqa: ARG001
+    app_configs: Sequence[AppConfig] | None,
+    **kwargs: Any,
 ) -> list[checks.CheckMessage]:
     problem = problem_with_secrets()
     return [checks.Error(problem, id="talkover.E001")] if problem else []
@@ -43,8 +43,8 @@ def check_secrets(
 
 @checks.register(checks.Tags.urls)
 def check_public_base_url(
-    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001
-    **kwargs: Any,  # noqa: ARG001
+    app_configs: Sequence[AppConfig] | None,
+    **kwargs: Any,
 ) -> list[checks.CheckMessage]:
     try:
         parts = urlsplit(settings.PUBLIC_BASE_URL)
@@ -65,8 +65,8 @@ def check_public_base_url(
 
 @checks.register(checks.Tags.security, deploy=True)
 def check_public_https(
-    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001
-    **kwargs: Any,  # noqa: ARG001
+    app_configs: Sequence[AppConfig] | None,
+    **kwargs: Any,
 ) -> list[checks.CheckMessage]:
     try:
         parts = urlsplit(settings.PUBLIC_BASE_URL)
@@ -127,9 +127,9 @@ def problem_with_key_ids(using: str = "default") -> str:
 
 @checks.register(checks.Tags.database)
 def check_key_ids(
-    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001
+    app_configs: Sequence[AppConfig] | None,
     databases: Sequence[str] | None = None,
-    **kwargs: Any,  # noqa: ARG001
+    **kwargs: Any,
 ) -> list[checks.CheckMessage]:
     """Runs with `check --database default` and before `migrate`."""
     if "default" not in (databases or ()) or problem_with_secrets():
