@@ -4,6 +4,7 @@ Who writes what: `connect` and `handshake` the connection and its authorization 
 `credentials` the tokens, `scheduler` and `sync` the external calendars and their runs.
 """
 
+from providers.models.audit import AuditEntry
 from providers.models.configurations import ENDPOINT_FIELDS, ProviderConfiguration
 from providers.models.connections import (
     AuthorizationRequest,
@@ -12,16 +13,25 @@ from providers.models.connections import (
     ProviderConnectionQuerySet,
     RevocationJob,
 )
-from providers.models.syncing import ExternalCalendar, SyncRun, SyncRunPage
+from providers.models.syncing import (
+    ExternalCalendar,
+    NotificationChannel,
+    QuarantinedEvent,
+    SyncRun,
+    SyncRunPage,
+)
 
 __all__ = [
     "ENDPOINT_FIELDS",
+    "AuditEntry",
     "AuthorizationRequest",
     "ConnectionCredential",
     "ExternalCalendar",
+    "NotificationChannel",
     "ProviderConfiguration",
     "ProviderConnection",
     "ProviderConnectionQuerySet",
+    "QuarantinedEvent",
     "RevocationJob",
     "SyncRun",
     "SyncRunPage",

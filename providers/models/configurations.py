@@ -55,6 +55,15 @@ class ProviderConfiguration(models.Model):
     # Set when the provider says that our registration is wrong; nothing is synced meanwhile.
     paused_at = models.DateTimeField(null=True, blank=True)
     paused_reason = models.CharField(max_length=500, blank=True)
+    sync_budget = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="How many of its calendars are synced at once. Empty: as the settings say.",
+    )
+    # The circuit breaker: failures in a row of any of its calendars, and until when it is open.
+    outage_failures = models.PositiveIntegerField(default=0, editable=False)
+    outage_since = models.DateTimeField(null=True, blank=True, editable=False)
+    outage_until = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -130,9 +130,11 @@ class AuthorizationRequest(models.Model):
         RECONNECT = "reconnect"
 
     class Handshake(models.TextChoices):
-        """Who receives the provider's answer; others are to come beside it."""
+        """Who receives the provider's answer, and who has the last word (docs/security.md)."""
 
-        AUTOMATIC = "automatic", "our callback finishes and activates"
+        AUTOMATIC = "automatic", "automatic: our callback finishes and activates"
+        DIRECT = "direct", "direct: the application's page receives the answer and hands it on"
+        CONFIRMED = "confirmed", "confirmed: the application's backend has the last word"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     environment = models.ForeignKey(
@@ -146,8 +148,16 @@ class AuthorizationRequest(models.Model):
     )
     purpose = models.CharField(max_length=16, choices=Purpose, default=Purpose.CONNECT)
     handshake = models.CharField(max_length=16, choices=Handshake, default=Handshake.AUTOMATIC)
-    state_digest = models.CharField(max_length=64, unique=True, editable=False)
-    code_verifier = SealedField(editable=False)
+    # A confirmed handshake has a ticket first; its state and verifier are made when it is opened.
+    ticket_digest = models.CharField(max_length=64, unique=True, null=True, editable=False)
+    state_digest = models.CharField(max_length=64, unique=True, null=True, editable=False)
+    code_verifier = SealedField(blank=True, editable=False)
+    browser_digest = models.CharField(max_length=64, blank=True, editable=False)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    # The code waits here for the application's word; nothing of it is exchanged before.
+    code = SealedField(blank=True, editable=False)
+    result_code_digest = models.CharField(max_length=64, unique=True, null=True, editable=False)
+    result_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     provider_redirect_uri = models.CharField(max_length=2000)
     client_id = models.CharField(max_length=255)
     endpoints = models.JSONField(default=dict)
@@ -161,6 +171,7 @@ class AuthorizationRequest(models.Model):
     expected_account = models.CharField(max_length=320, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(db_index=True)
+    # The provider's answer has come, or it is not waited for any more.
     consumed_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=64, blank=True)
 

@@ -46,6 +46,8 @@ class ExternalCalendar(models.Model):
     dirty = models.PositiveBigIntegerField(default=0, editable=False)
     settled = models.PositiveBigIntegerField(default=0, editable=False)
     failures = models.PositiveIntegerField(default=0, editable=False)
+    # When a notification channel is to be opened, renewed or tried again; null: never.
+    next_watch_at = models.DateTimeField(null=True, blank=True)
     # Whether a run was stored that has not ended: the next one looks for where to go on.
     unfinished = models.BooleanField(default=False, editable=False)
 
@@ -162,3 +164,59 @@ class SyncRunPage(models.Model):
 
     def __str__(self) -> str:
         return f"page {self.number} of {self.run_id}"
+
+
+class QuarantinedEvent(models.Model):
+    """An event that could not be read or stored, apart from the others: they go on without it.
+
+    No content is kept, only which event it is and why. It is tried again when its etag changes,
+    and at each full listing.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    external_calendar = models.ForeignKey(
+        ExternalCalendar, on_delete=models.CASCADE, related_name="quarantined", db_index=False
+    )
+    external_id = models.TextField()
+    etag = models.TextField(blank=True)
+    reason = models.CharField(max_length=500)
+    times = models.PositiveIntegerField(default=1)
+    first_seen_at = models.DateTimeField(default=timezone.now)
+    last_seen_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-last_seen_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["external_calendar", "external_id"], name="quarantined_event_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.external_id}: {self.reason}"
+
+
+class NotificationChannel(models.Model):
+    """A channel on which a provider tells that an external calendar changed.
+
+    The provider proves itself with a token of which only the digest is kept. A new channel is
+    stored before an old one is stopped, so that there is always one that works.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    external_calendar = models.ForeignKey(
+        ExternalCalendar, on_delete=models.CASCADE, related_name="channels"
+    )
+    token_digest = models.CharField(max_length=64, editable=False)
+    resource_id = models.CharField(max_length=255, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_message_number = models.PositiveBigIntegerField(default=0)
+    last_notified_at = models.DateTimeField(null=True, blank=True)
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"channel {self.pk}"

@@ -87,6 +87,12 @@ class User(AbstractBaseUser, PermissionsMixin):
 class Environment(models.Model):
     """A tenant: one application with its own tokens, people, calendars and providers."""
 
+    class Handshake(models.TextChoices):
+        """How connections are authorised unless a call asks for more (docs/security.md)."""
+
+        AUTOMATIC = "automatic", "automatic: our callback finishes and activates"
+        CONFIRMED = "confirmed", "confirmed: the application's backend confirms each connection"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=255, unique=True)
     timezone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
@@ -94,6 +100,16 @@ class Environment(models.Model):
         default=1000,
         validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
         help_text="Requests a minute over all tokens of the environment.",
+    )
+    handshake = models.CharField(
+        max_length=16,
+        choices=Handshake,
+        default=Handshake.AUTOMATIC,
+        help_text="A single call may ask for the stricter one, never for the laxer.",
+    )
+    notify_accounts = models.BooleanField(
+        default=False,
+        help_text="Send a mail to an account's address when it was connected.",
     )
     signing_key = SealedField(blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -135,6 +151,13 @@ class RedirectURI(models.Model):
         Environment, on_delete=models.CASCADE, related_name="redirect_uris"
     )
     uri = models.CharField(max_length=2000, help_text="Compared as it stands, to the letter.")
+    is_direct = models.BooleanField(
+        default=False,
+        help_text=(
+            "Providers send the browser straight to this URI, and its page hands the answer on"
+            " to us. It must be registered at the provider, too."
+        ),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -249,3 +272,30 @@ class EnvironmentToken(models.Model):
         """Remember that the token is in use, to the minute: not a write per request."""
         if self.last_used_at is None or now - self.last_used_at >= LAST_USED_PRECISION:
             type(self).objects.filter(pk=self.pk).update(last_used_at=now)
+
+
+class IdempotencyKey(models.Model):
+    """A POST with `Idempotency-Key`, and what was answered: the same for the same, for a day.
+
+    `locked_until` is set while the first of them is at work. The answer is sealed: it may hold the
+    state of an authorization request.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    environment = models.ForeignKey(
+        Environment, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    key = models.CharField(max_length=255)
+    request_digest = models.CharField(max_length=64, editable=False)
+    status = models.PositiveSmallIntegerField(null=True, editable=False)
+    answer = SealedField(blank=True, editable=False)
+    locked_until = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["environment", "key"], name="idempotency_key_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} of {self.environment_id}"
