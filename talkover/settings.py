@@ -34,7 +34,9 @@ ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS", default=[PUBLIC_BASE_URL.split("://", 1)[-1].split(":")[0], "127.0.0.1"]
 )
 CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
-if env.bool("BEHIND_TLS_PROXY", default=_public_is_https):
+# A proxy ends TLS before us; what it says of the protocol and the caller's address is believed.
+BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=_public_is_https)
+if BEHIND_TLS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=_public_is_https)
 # Load balancers ask for these from inside, without TLS.

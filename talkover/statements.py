@@ -75,7 +75,8 @@ class Select(Generic[M]):
 def insert(*instances: models.Model) -> None:
     """Store new rows, as `save(force_insert=True)` does each, but without signals.
 
-    On PostgreSQL in one statement: a journey to the database costs more than a row.
+    On PostgreSQL in one statement: a journey to the database costs more than a row. A key that the
+    database counts up is not read back.
     """
     rows = [_insertion(instance) for instance in instances]
     with _cursor() as cursor:
@@ -153,7 +154,10 @@ def _insertion(instance: models.Model) -> tuple[str, list[Any]]:
 
 @cache
 def _compose_insertion(model: type[models.Model]) -> tuple[str, list[Any]]:
-    fields = list(model._meta.local_concrete_fields)
+    # A key that the database counts up is left to it.
+    fields = [
+        field for field in model._meta.local_concrete_fields if field is not model._meta.auto_field
+    ]
     query = InsertQuery(model)
     query.insert_values(fields, [model()])
     ((sql, parameters),) = query.get_compiler(connection=connection).as_sql()

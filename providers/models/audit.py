@@ -31,7 +31,7 @@ class AuditEntry(models.Model):
     """
 
     class Actor(models.TextChoices):
-        TOKEN = "token"
+        TOKEN = "token"  # noqa: S105  the kind of a caller, not a secret
         USER = "user"
         STAFF = "staff"
         SYSTEM = "system"
