@@ -97,6 +97,11 @@ class Actor:
         return cls(AuditEntry.Actor.USER, str(user.pk), user.email, address)
 
     @classmethod
+    def of_browser(cls, address: str | None) -> Actor:
+        """Whoever sat at a browser: on the provider's way back nobody need be signed in."""
+        return cls(AuditEntry.Actor.USER, address=address)
+
+    @classmethod
     def of_staff(cls, user: User, address: str | None = None) -> Actor:
         """A person in the admin."""
         return cls(AuditEntry.Actor.STAFF, str(user.pk), user.email, address)

@@ -64,6 +64,18 @@ CAUSES: dict[str, Cause] = {
         "The authorization was not finished in time.",
         "Start again; a link is good for ten minutes.",
     ),
+    "opened_elsewhere": Cause(
+        "This link was opened in two browsers, so neither is believed.",
+        "Start again in the application, and open the new link yourself.",
+    ),
+    "browser_mismatch": Cause(
+        "The answer came from another browser than the one that started.",
+        "Start again, and stay in one browser until it is done.",
+    ),
+    "result_code_invalid": Cause(
+        "Nothing of this connection waits for this confirmation, or no longer.",
+        "Start again; a result code is good once, for five minutes.",
+    ),
     "session_mismatch": Cause(
         "Another person is signed in than the one who started.",
         "Sign in as the person who started, and start again.",

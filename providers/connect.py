@@ -1,30 +1,41 @@
 """Beginning and ending a connection; `providers.handshake` finishes what begins here.
 
 Whoever starts an authorization is not the browser that ends it, so its record is an
-AuthorizationRequest in the database, found by the digest of `state`.
+AuthorizationRequest in the database, found by the digest of `state`. In a confirmed handshake it is
+found by the digest of a ticket first (`providers.opening`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
+import secrets
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import DateTimeField, UUIDField
+from django.db.models import DateTimeField, Q, UUIDField
+from django.urls import reverse
 from django.utils import timezone
 
 from calendars.models import Calendar
-from providers import grants, oauth2, scheduler, tasks
+from providers import audit, grants, oauth2, scheduler, tasks
+from providers.audit import Action, Actor
+from providers.base import ClientRegistration
 from providers.models import AuthorizationRequest, ProviderConfiguration, ProviderConnection
 from talkover.encryption import seal
 from talkover.environments.models import User
 from talkover.statements import Select, insert, parameter
 
 Status = ProviderConnection.Status
+Handshake = AuthorizationRequest.Handshake
+
+# Over which span the starts of a calendar are counted.
+STARTS_SPAN = timedelta(minutes=1)
 
 
 class TooManyAttempts(Exception):
@@ -33,6 +44,14 @@ class TooManyAttempts(Exception):
 
 class CalendarGone(Exception):
     """The calendar, or the connection, was removed meanwhile."""
+
+
+class TooManyStarts(Exception):
+    """The calendar's authorizations are begun too fast: wait `retry_after` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"wait {retry_after} seconds")
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +64,10 @@ class Begun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What the one who starts may say. Validated by the caller."""
+    """What the one who starts may say, and who that is. Validated by the caller."""
 
+    actor: Actor
+    handshake: AuthorizationRequest.Handshake = Handshake.AUTOMATIC
     return_uri: str = ""
     state: str = ""
     expected_account: str = ""
@@ -62,7 +83,7 @@ def begin(
 ) -> Begun:
     """Create an inactive connection and the URL where a person authorises it.
 
-    Raises TooManyAttempts, CalendarGone and talkover.encryption.UnsealError.
+    Raises TooManyAttempts, TooManyStarts, CalendarGone and talkover.encryption.UnsealError.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -99,7 +120,7 @@ def reconnect(*, connection: ProviderConnection, start: Start) -> Begun:
         return _request_authorization(locked, start=start, purpose=purpose, now=now)
 
 
-def disconnect(*, connection: ProviderConnection) -> None:
+def disconnect(*, connection: ProviderConnection, actor: Actor) -> None:
     """End a connection: no more syncs, secrets wiped at once, the grant revoked upstream.
 
     The events stay, without updates. The upstream revocation runs in the background and never
@@ -119,15 +140,41 @@ def disconnect(*, connection: ProviderConnection) -> None:
         locked.disconnected_at = now
         locked.pending_until = None
         locked.save(update_fields=["status", "disconnected_at", "pending_until", "updated_at"])
-        locked.authorization_requests.filter(consumed_at__isnull=True).update(
-            consumed_at=now, outcome="connection_removed"
+        locked.authorization_requests.filter(outcome="").update(
+            consumed_at=now,
+            outcome="connection_removed",
+            code_verifier="",
+            code="",
+            result_code_digest=None,
         )
+        audit.record(locked, Action.DISCONNECTED, actor=actor)
         transaction.on_commit(tasks.enqueue_revocations)
 
 
-def state_digest(state: str) -> str:
-    """What is kept of a state: 256 random bits need no salt."""
-    return hashlib.sha256(state.encode()).hexdigest()
+def note_failure(request: AuthorizationRequest, code: str, *, actor: Actor) -> None:
+    """Note how an attempt ended, in the caller's transaction; its secrets go.
+
+    A connection that was authorised before stays as it was.
+    """
+    now = timezone.now()
+    AuthorizationRequest.objects.filter(pk=request.pk).update(outcome=code, code_verifier="")
+    ProviderConnection.objects.filter(
+        pk=request.connection_id,
+        account_subject="",
+        status__in=[Status.PENDING, Status.EXPIRED],
+    ).update(
+        status=Status.EXPIRED if code == "request_expired" else Status.ERROR,
+        last_error_code=code,
+        last_error_at=now,
+        pending_until=None,
+        updated_at=now,
+    )
+    audit.record(request.connection, Action.AUTHORIZATION_FAILED, actor=actor, code=code)
+
+
+def secret_digest(secret: str) -> str:
+    """What is kept of a state, ticket, result code or cookie: 256 random bits need no salt."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def callback_url(configuration: ProviderConfiguration) -> str:
@@ -152,22 +199,31 @@ _lock_calendar: Select[Calendar] = Select(
         .only("pk")
     )
 )
-# As many rows as there may be attempts, at most.
-_open_attempts: Select[AuthorizationRequest] = Select(
-    lambda: AuthorizationRequest.objects.filter(
-        connection__calendar=parameter("calendar", UUIDField()),
-        consumed_at__isnull=True,
-        expires_at__gt=parameter("now", DateTimeField()),
-    ).only("pk")
+# As many rows as there may be attempts and starts, at most.
+_attempts: Select[AuthorizationRequest] = Select(
+    lambda: (
+        AuthorizationRequest.objects.filter(
+            Q(consumed_at__isnull=True, expires_at__gt=parameter("now", DateTimeField()))
+            | Q(created_at__gt=parameter("since", DateTimeField())),
+            connection__calendar=parameter("calendar", UUIDField()),
+        )
+        .only("consumed_at", "expires_at", "created_at")
+        .order_by("created_at")
+    )
 )
 
 
 def _check_attempts(calendar_id: uuid.UUID, environment_id: uuid.UUID, now: datetime) -> None:
     if not _lock_calendar(environment=environment_id, calendar=calendar_id):
         raise CalendarGone
-    attempts = len(_open_attempts(calendar=calendar_id, now=now))
-    if attempts >= settings.PENDING_CONNECTIONS_PER_CALENDAR:
+    attempts = _attempts(calendar=calendar_id, now=now, since=now - STARTS_SPAN)
+    is_open = [row for row in attempts if row.consumed_at is None and row.expires_at > now]
+    if len(is_open) >= settings.PENDING_CONNECTIONS_PER_CALENDAR:
         raise TooManyAttempts
+    starts = [row.created_at for row in attempts if row.created_at > now - STARTS_SPAN]
+    if len(starts) >= settings.AUTHORIZATION_STARTS_PER_MINUTE:
+        frees_up = starts[-settings.AUTHORIZATION_STARTS_PER_MINUTE] + STARTS_SPAN
+        raise TooManyStarts(math.ceil((frees_up - now).total_seconds()))
 
 
 def _lock_connection(connection_id: uuid.UUID) -> ProviderConnection:
@@ -191,33 +247,57 @@ def _request_authorization(
     now: datetime,
 ) -> Begun:
     configuration = connection.configuration
-    registration = configuration.registration()
-    state, verifier = oauth2.new_state(), oauth2.new_code_verifier()
     request = AuthorizationRequest(
         environment_id=connection.environment_id,
         connection=connection,
         configuration=configuration,
         purpose=purpose,
-        state_digest=state_digest(state),
-        provider_redirect_uri=callback_url(configuration),
-        client_id=registration.client_id,
-        endpoints=dataclasses.asdict(registration.endpoints),
-        scopes=list(registration.scopes),
+        handshake=start.handshake,
+        provider_redirect_uri=(
+            start.return_uri if start.handshake == Handshake.DIRECT else callback_url(configuration)
+        ),
         return_uri=start.return_uri,
         caller_state=start.state,
         expected_account=start.expected_account,
         started_by=start.started_by,
         expires_at=_expiry(now),
     )
-    seal(request, "code_verifier", verifier)
+    registration = snapshot(request)
+    if start.handshake == Handshake.CONFIRMED:
+        ticket = secrets.token_urlsafe(32)
+        request.ticket_digest = secret_digest(ticket)
+        url = (
+            f"{settings.PUBLIC_BASE_URL}{reverse('connect-start')}?{urlencode({'ticket': ticket})}"
+        )
+    else:
+        url = mint(request, registration)
+    again = purpose == AuthorizationRequest.Purpose.RECONNECT
+    action = Action.RECONNECT_STARTED if again else Action.CONNECT_STARTED
+    entry = audit.entry(connection, action, actor=start.actor)
     # A new connection goes to the database together with its request.
-    insert(*(row for row in (connection, request) if row._state.adding))
-    url = oauth2.authorization_url(
-        configuration.provider,
+    insert(*(row for row in (connection, request, entry) if row._state.adding))
+    return Begun(connection=connection, authorization_url=url)
+
+
+def snapshot(request: AuthorizationRequest) -> ClientRegistration:
+    """Client and endpoints as they are now, for the length of the handshake. Raises UnsealError."""
+    registration = request.configuration.registration()
+    request.client_id = registration.client_id
+    request.endpoints = dataclasses.asdict(registration.endpoints)
+    request.scopes = list(registration.scopes)
+    return registration
+
+
+def mint(request: AuthorizationRequest, registration: ClientRegistration) -> str:
+    """Give the request a new state and verifier (not saved); returns the provider's URL."""
+    state, verifier = oauth2.new_state(), oauth2.new_code_verifier()
+    request.state_digest = secret_digest(state)
+    seal(request, "code_verifier", verifier)
+    return oauth2.authorization_url(
+        request.configuration.provider,
         registration,
         redirect_uri=request.provider_redirect_uri,
         state=state,
         code_verifier=verifier,
-        login_hint=start.expected_account,
+        login_hint=request.expected_account,
     )
-    return Begun(connection=connection, authorization_url=url)

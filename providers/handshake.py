@@ -1,8 +1,9 @@
 """Finishing an authorization: from the provider's answer to an active connection.
 
-The order of the checks is that of docs/security.md. The request is consumed by one conditional
-UPDATE before anything else, also when the answer is an error; the code is exchanged outside any
-transaction; then one transaction stores the credentials, activates, and asks for the first sync.
+One path for the three handshakes, in the order of docs/security.md: the request is consumed by one
+conditional UPDATE before anything else, also when the answer is an error; the answer is checked;
+then its code is used at once (automatic, direct), or waits, sealed, for the word of the
+application's backend (confirmed).
 """
 
 from __future__ import annotations
@@ -10,43 +11,34 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import secrets
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from calendars.models import Event
-from providers import grants, oauth2, scheduler, tasks
-from providers.base import (
-    Account,
-    ClientRegistration,
-    Endpoints,
-    EventQuery,
-    RemoteCalendar,
-    TokenSet,
-    Window,
-)
-from providers.connect import state_digest
-from providers.credentials import store_credential
-from providers.errors import Misconfigured, ProviderError, ScopeMissing
-from providers.models import (
-    AuthorizationRequest,
-    ConnectionCredential,
-    ExternalCalendar,
-    ProviderConnection,
-)
-from providers.outbound import http_client
-from talkover.encryption import UnsealError, unseal
+from providers import audit, oauth2
+from providers.activation import Refused, activate, registration_of
+from providers.audit import Action, Actor
+from providers.connect import note_failure, secret_digest
+from providers.errors import Misconfigured, ProviderError
+from providers.models import AuthorizationRequest, ProviderConnection
+from providers.opening import browser_cookie
+from talkover.encryption import UnsealError, seal, unseal
 from talkover.environments.models import Environment
 
 logger = logging.getLogger(__name__)
 
 Status = ProviderConnection.Status
-Purpose = AuthorizationRequest.Purpose
+Handshake = AuthorizationRequest.Handshake
+
+# How long the application's backend may take to confirm, within the life of the whole attempt.
+RESULT_CODE_LIFE = timedelta(minutes=5)
 
 # RFC 6749 section 4.1.2.1 and OpenID Connect Core section 3.1.2.6: only what is on this list is
 # taken from the callback's `error`; its description and URI are never shown.
@@ -75,50 +67,57 @@ class UnknownRequest(Exception):
         self.code = code
 
 
-class Refused(Exception):
-    """The handshake ends here with a documented code (`providers.causes`)."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the provider's redirect brought, as it stands in the query."""
+    """What the provider's redirect brought, and who brought it to us.
 
-    state: str
-    code: str = ""
+    `cookies` are the browser's, `user_id` the person's who is signed in there.
+    """
+
+    state: str = field(repr=False)
+    code: str = field(default="", repr=False)
     error: str = ""
     issuer: str | None = None
     user_id: uuid.UUID | None = None
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How the handshake ended. `error` is empty when the connection is active."""
+    """How the handshake ended. Without `error` the connection is active, or, with a `result_code`,
+    waits for the application's confirmation.
+    """
 
     request: AuthorizationRequest
     error: str = ""
+    result_code: str = field(default="", repr=False)
 
     def return_url(self) -> str:
         """The caller's redirect URI with the signed outcome; empty when there is none.
 
         `signature` is the hexadecimal HMAC-SHA256, under the environment's signing key, of
         connection_id, status, error and state joined by line feeds (state last: it may hold any).
+        What waits for confirmation is not named: the application's backend has to know from its
+        own user's session which connection that user began.
         """
         if not self.request.return_uri:
             return ""
         fields = {
-            "connection_id": str(self.request.connection_id),
-            "status": "error" if self.error else "connected",
+            "connection_id": "" if self.result_code else str(self.request.connection_id),
+            "status": self._status(),
             "error": self.error,
             "state": self.request.caller_state,
         }
         signature = sign(self.request.environment, fields.values())
-        sent = {name: value for name, value in fields.items() if value} | {"signature": signature}
+        sent = {**fields, "result_code": self.result_code, "signature": signature}
+        query = urlencode({name: value for name, value in sent.items() if value})
         separator = "&" if "?" in self.request.return_uri else "?"
-        return f"{self.request.return_uri}{separator}{urlencode(sent)}"
+        return f"{self.request.return_uri}{separator}{query}"
+
+    def _status(self) -> str:
+        if self.error:
+            return "error"
+        return "authorized" if self.result_code else "connected"
 
 
 def sign(environment: Environment, values: Iterable[str]) -> str:
@@ -127,73 +126,102 @@ def sign(environment: Environment, values: Iterable[str]) -> str:
     return hmac.new(key, "\n".join(values).encode(), hashlib.sha256).hexdigest()
 
 
-def complete(*, kind: str, configuration_id: uuid.UUID, answer: Answer) -> Outcome:
-    """Finish the handshake that `answer` belongs to. Raises UnknownRequest."""
-    now = timezone.now()
-    request = _consume(kind, configuration_id, answer.state, now)
+def complete(
+    *, kind: str, configuration_id: uuid.UUID, answer: Answer, address: str | None
+) -> Outcome:
+    """Take the answer that a browser brought to our callback. Raises UnknownRequest."""
+    mine = AuthorizationRequest.objects.filter(
+        configuration_id=configuration_id, configuration__kind=kind
+    )
+    request = _consume(mine, answer.state)
+    person = request.started_by
+    actor = Actor.of_person(person, address) if person else Actor.of_browser(address)
+    return _take(request, answer, actor)
+
+
+def hand_on(*, connection: ProviderConnection, answer: Answer, actor: Actor) -> Outcome:
+    """Take the answer that the application received at its own redirect URI (direct handshake).
+
+    Raises UnknownRequest, also for a state of another connection or of another handshake.
+    """
+    mine = AuthorizationRequest.objects.filter(connection=connection, handshake=Handshake.DIRECT)
+    return _take(_consume(mine, answer.state), answer, actor)
+
+
+def confirm(*, connection: ProviderConnection, result_code: str, actor: Actor) -> Outcome:
+    """Finish what waits for this result code.
+
+    Raises UnknownRequest: nothing of this connection waits for it, or no longer.
+    """
+    waiting = AuthorizationRequest.objects.filter(
+        connection=connection, result_code_digest=secret_digest(result_code)
+    )
+    request = waiting.select_related("connection", "configuration", "environment").first()
+    # The code leaves the database by the same statement that decides who may use it.
+    if request is None or not waiting.update(result_code_digest=None, code=""):
+        raise UnknownRequest("result_code_invalid")
+    audit.record(request.connection, Action.CONFIRMED, actor=actor)
+
+    def use() -> None:
+        _check_time(request.result_expires_at)
+        activate(request, unseal(request, "code"), actor)
+
+    return _settle(request, use, actor)
+
+
+def _take(request: AuthorizationRequest, answer: Answer, actor: Actor) -> Outcome:
+    result_code = ""
+    if request.handshake == Handshake.CONFIRMED:
+        result_code = secrets.token_urlsafe(32)
+
+    def use() -> None:
+        _check_answer(request, answer)
+        if result_code:
+            _park(request, answer.code, result_code)
+        else:
+            activate(request, answer.code, actor)
+
+    return _settle(request, use, actor, result_code)
+
+
+def _settle(
+    request: AuthorizationRequest, use: Callable[[], None], actor: Actor, result_code: str = ""
+) -> Outcome:
+    """Do what is to be done with the answer, and note how it ended."""
     try:
-        if request.expires_at <= now:
-            raise Refused("request_expired")
-        _activate(request, answer)
+        use()
     except (Refused, ProviderError) as problem:
         if isinstance(problem, Misconfigured):
             logger.error("Configuration %s: %s", request.configuration_id, problem.detail)
-        return _fail(request, problem.code)
+        return _fail(request, problem.code, actor)
     except UnsealError as problem:
         logger.error("Authorization request %s: %s", request.pk, problem)
-        return _fail(request, "credentials_unreadable")
-    AuthorizationRequest.objects.filter(pk=request.pk).update(outcome="connected")
-    return Outcome(request=request)
+        return _fail(request, "credentials_unreadable", actor)
+    if result_code:
+        audit.record(request.connection, Action.AUTHORIZATION_ANSWERED, actor=actor)
+    else:
+        AuthorizationRequest.objects.filter(pk=request.pk).update(
+            outcome="connected", code_verifier=""
+        )
+    return Outcome(request=request, result_code=result_code)
 
 
-def _consume(
-    kind: str, configuration_id: uuid.UUID, state: str, now: datetime
-) -> AuthorizationRequest:
-    mine = AuthorizationRequest.objects.filter(
-        state_digest=state_digest(state),
-        configuration_id=configuration_id,
-        configuration__kind=kind,
-    )
-    request = mine.select_related("connection", "configuration", "environment").first()
+def _consume(mine: QuerySet[AuthorizationRequest], state: str) -> AuthorizationRequest:
+    known = mine.filter(state_digest=secret_digest(state))
+    request = known.select_related(
+        "connection__configuration", "configuration", "environment", "started_by"
+    ).first()
     if request is None:
         raise UnknownRequest("request_unknown")
-    consumed = AuthorizationRequest.objects.filter(pk=request.pk, consumed_at__isnull=True).update(
-        consumed_at=now
-    )
-    if not consumed:
+    if not known.filter(consumed_at__isnull=True).update(consumed_at=timezone.now()):
         raise UnknownRequest("request_used")
     return request
 
 
-def _activate(request: AuthorizationRequest, answer: Answer) -> None:
-    configuration = request.configuration
-    _check_answer(request, answer)
-    registration = _registration_of(request)
-    tokens = oauth2.exchange_code(
-        http_client(),
-        configuration.provider,
-        registration,
-        code=answer.code,
-        code_verifier=unseal(request, "code_verifier"),
-        redirect_uri=request.provider_redirect_uri,
-    )
-    account: Account | None = None
-    try:
-        # Whose it is comes first: without it, a refused answer's grant could not be given back.
-        account = configuration.provider.fetch_account(
-            http_client(), registration, tokens.access_token
-        )
-        calendar = _inspect(request, registration, tokens, account)
-        _store(request, tokens, account, calendar)
-    except (Refused, ProviderError):
-        _surrender(request, tokens, account)
-        raise
-
-
 def _check_answer(request: AuthorizationRequest, answer: Answer) -> None:
-    if request.started_by_id and request.started_by_id != answer.user_id:
-        raise Refused("session_mismatch")
-    oauth2.check_issuer(request.configuration.provider, _registration_of(request), answer.issuer)
+    _check_time(request.expires_at)
+    _check_browser(request, answer)
+    oauth2.check_issuer(request.configuration.provider, registration_of(request), answer.issuer)
     if answer.error:
         if answer.code:
             raise Refused("invalid_request")
@@ -204,162 +232,31 @@ def _check_answer(request: AuthorizationRequest, answer: Answer) -> None:
         raise Refused("connection_removed")
 
 
-def _registration_of(request: AuthorizationRequest) -> ClientRegistration:
-    """Client and endpoints as they were at the start, whatever staff changed meanwhile."""
-    return ClientRegistration(
-        client_id=request.client_id,
-        client_secret=unseal(request.configuration, "client_secret"),
-        endpoints=Endpoints(**request.endpoints),
-        scopes=tuple(request.scopes),
-    )
+def _check_time(end: datetime | None) -> None:
+    if end is None or end <= timezone.now():
+        raise Refused("request_expired")
 
 
-def _inspect(
-    request: AuthorizationRequest,
-    registration: ClientRegistration,
-    tokens: TokenSet,
-    account: Account,
-) -> RemoteCalendar:
-    """Look at what was granted: whose it is, the scopes, and that the calendar can be read."""
-    http, provider = http_client(), request.configuration.provider
-    if not account.subject:
-        raise Refused("identity_missing")
-    _check_account(request, account)
-    if missing := provider.missing_scopes(tokens.scopes):
-        raise ScopeMissing("The person left scopes out.", missing=missing)
-    if not tokens.refresh_token and not _has_refresh_token(request.connection):
-        raise Refused("refresh_token_missing")
-    calendar = provider.fetch_calendar(
-        http, registration, tokens.access_token, request.connection.external_calendar_id
-    )
-    now = timezone.now()
-    provider.fetch_events(
-        http,
-        registration,
-        tokens.access_token,
-        EventQuery(calendar_id=calendar.id, window=Window(now, now + timedelta(hours=1))),
-    )
-    return calendar
+def _check_browser(request: AuthorizationRequest, answer: Answer) -> None:
+    """Whoever comes back is who was sent: the same person, or the same browser."""
+    if request.started_by_id and request.started_by_id != answer.user_id:
+        raise Refused("session_mismatch")
+    if request.handshake == Handshake.CONFIRMED:
+        given = secret_digest(answer.cookies.get(browser_cookie(request), ""))
+        if not hmac.compare_digest(given, request.browser_digest):
+            raise Refused("browser_mismatch")
 
 
-def _check_account(request: AuthorizationRequest, account: Account) -> None:
-    pinned = request.connection.account_subject
-    if pinned:
-        if pinned != account.subject:
-            raise Refused("account_mismatch")
-        return
-    expected = request.expected_account
-    if not expected:
-        return
-    same_address = account.email_verified and account.email.lower() == expected.lower()
-    if not same_address and account.subject != expected:
-        raise Refused("account_mismatch")
+def _park(request: AuthorizationRequest, code: str, result_code: str) -> None:
+    """Keep the code, sealed, until the application's backend confirms. Nothing is exchanged."""
+    seal(request, "code", code)
+    request.result_code_digest = secret_digest(result_code)
+    # Within the life of the whole attempt: what nobody confirms ends with it.
+    request.result_expires_at = min(request.expires_at, timezone.now() + RESULT_CODE_LIFE)
+    request.save(update_fields=["code", "result_code_digest", "result_expires_at"])
 
 
-def _has_refresh_token(connection: ProviderConnection) -> bool:
-    return ConnectionCredential.objects.filter(connection=connection, refresh_token__gt="").exists()
-
-
-@transaction.atomic
-def _store(
-    request: AuthorizationRequest, tokens: TokenSet, account: Account, calendar: RemoteCalendar
-) -> None:
-    # First: it locks in the order in which a sync does.
-    scheduler.revoke_leases(request.connection_id)
-    connection = (
-        ProviderConnection.objects.select_for_update(of=("self",))
-        .filter(pk=request.connection_id)
-        .exclude(status=Status.DISCONNECTED)
-        .first()
-    )
-    if connection is None:
-        raise Refused("connection_removed")
-    now = timezone.now()
-    earlier = _same_calendar_elsewhere(connection, account, calendar)
-    if any(other.connection.status == Status.ACTIVE for other in earlier):
-        raise Refused("already_connected")
-    store_credential(connection=connection, tokens=tokens)
-    connection.status = Status.ACTIVE
-    connection.account_subject = account.subject
-    connection.account_email = account.email
-    connection.account_name = account.name
-    connection.granted_scopes = list(tokens.scopes)
-    connection.last_error_code = ""
-    connection.last_error_at = None
-    connection.pending_until = None
-    connection.activated_at = now
-    connection.save()
-    external, _ = ExternalCalendar.objects.update_or_create(
-        connection=connection,
-        external_id=calendar.id,
-        defaults={
-            "name": calendar.name,
-            "time_zone": calendar.time_zone,
-            "access_role": calendar.access_role,
-            "color": calendar.color,
-            "is_primary": calendar.is_primary,
-        },
-    )
-    for other in earlier:
-        _take_over(other, external)
-    tasks.request_sync([external.pk])
-
-
-def _same_calendar_elsewhere(
-    connection: ProviderConnection, account: Account, calendar: RemoteCalendar
-) -> list[ExternalCalendar]:
-    """Other connections of this calendar to the very same one at the provider, dead or alive."""
-    return list(
-        ExternalCalendar.objects.select_for_update(of=("self",))
-        .select_related("connection")
-        .filter(
-            external_id=calendar.id,
-            connection__calendar_id=connection.calendar_id,
-            connection__configuration_id=connection.configuration_id,
-            connection__account_subject=account.subject,
-        )
-        .exclude(connection=connection)
-    )
-
-
-def _take_over(old: ExternalCalendar, new: ExternalCalendar) -> None:
-    """Let `new` continue `old`, a dead connection's, so that its events are not there twice."""
-    known = Event.objects.filter(source=new).values("external_id")
-    Event.objects.filter(source=old, external_id__in=known).delete()
-    Event.objects.filter(source=old).update(source=new)
-    # What `old` kept of its own listing does not order with that of `new`.
-    Event.objects.filter(source=new).update(listing=0)
-    old.connection.delete()
-
-
-def _surrender(request: AuthorizationRequest, tokens: TokenSet, account: Account | None) -> None:
-    """Give back what a refused answer brought: nothing of it is kept."""
-    connection = ProviderConnection.objects.filter(pk=request.connection_id).first()
-    if connection is None or account is None or connection.account_subject == account.subject:
-        return
+def _fail(request: AuthorizationRequest, code: str, actor: Actor) -> Outcome:
     with transaction.atomic():
-        grants.revoke_later(
-            connection=connection,
-            subject=account.subject,
-            token=tokens.refresh_token or tokens.access_token,
-        )
-        transaction.on_commit(tasks.enqueue_revocations)
-
-
-def _fail(request: AuthorizationRequest, code: str) -> Outcome:
-    """Note how it ended. A connection that was authorised before stays as it was."""
-    now = timezone.now()
-    with transaction.atomic():
-        AuthorizationRequest.objects.filter(pk=request.pk).update(outcome=code)
-        ProviderConnection.objects.filter(
-            pk=request.connection_id,
-            account_subject="",
-            status__in=[Status.PENDING, Status.EXPIRED],
-        ).update(
-            status=Status.EXPIRED if code == "request_expired" else Status.ERROR,
-            last_error_code=code,
-            last_error_at=now,
-            pending_until=None,
-            updated_at=now,
-        )
+        note_failure(request, code, actor=actor)
     return Outcome(request=request, error=code)

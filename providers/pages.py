@@ -7,16 +7,13 @@ What changes something is a POST; its URL, opened by hand or after signing in, l
 from __future__ import annotations
 
 import logging
-import re
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from csp.decorators import csp_update
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -32,9 +29,9 @@ from django.views.decorators.http import require_safe
 from calendars import agenda
 from calendars.models import Calendar, Event
 from providers import connect, tasks
+from providers.audit import Actor
 from providers.forms import ConnectForm
 from providers.models import ProviderConfiguration, ProviderConnection
-from providers.registry import UnknownKind
 from providers.standing import (
     Standing,
     failed_reconnect,
@@ -42,7 +39,8 @@ from providers.standing import (
     progress_of,
     standing_of,
 )
-from providers.views import SeeOther
+from providers.views import SeeOther, render_before_provider
+from talkover.api.addresses import client_address
 from talkover.encryption import UnsealError
 from talkover.environments.models import User
 
@@ -51,9 +49,6 @@ logger = logging.getLogger(__name__)
 CALENDARS_PER_PAGE = 50
 AGENDA_SPAN = timedelta(days=14)
 AGENDA_LENGTH = 20
-
-# What a Content-Security-Policy can name; whatever else an endpoint has stays out of the header.
-_ORIGIN = re.compile(r"https?://[A-Za-z0-9.:-]+")
 
 View: TypeAlias = Callable[..., HttpResponseBase]
 
@@ -141,7 +136,7 @@ def connection_detail(request: PersonRequest, connection_id: uuid.UUID) -> HttpR
     """How a connection stands: the person comes back here, and watches the first sync."""
     connection = _connection_of(request, connection_id)
     context = _progress_context(connection) | {"failed_reconnect": failed_reconnect(connection)}
-    return _render_with_handshake(
+    return render_before_provider(
         request, "connections/detail.html", context, [connection.configuration]
     )
 
@@ -186,7 +181,8 @@ def disconnect_calendar(request: PersonRequest, connection_id: uuid.UUID) -> Htt
     if request.method != "POST":
         context = {"connection": connection, "calendar": connection.calendar}
         return render(request, "connections/disconnect.html", context)
-    connect.disconnect(connection=connection)
+    actor = Actor.of_person(request.user, client_address(request))
+    connect.disconnect(connection=connection, actor=actor)
     if connection.account_subject:
         text = "Disconnected. The events that were synced stay, and get no more updates."
     else:
@@ -268,7 +264,7 @@ def _calendar_page(
         "configurations": configurations,
         "form": form or ConnectForm(configurations=configurations),
     }
-    return _render_with_handshake(request, "calendars/detail.html", context, configurations)
+    return render_before_provider(request, "calendars/detail.html", context, configurations)
 
 
 def _progress_context(connection: ProviderConnection) -> dict[str, Any]:
@@ -284,7 +280,8 @@ def _go_to_provider(
     request: PersonRequest, begin: Callable[[connect.Start], connect.Begun], *, back: str
 ) -> HttpResponseBase:
     try:
-        begun = begin(connect.Start(started_by=request.user))
+        actor = Actor.of_person(request.user, client_address(request))
+        begun = begin(connect.Start(actor=actor, started_by=request.user))
     except connect.CalendarGone as error:
         raise Http404 from error
     except connect.TooManyAttempts:
@@ -293,6 +290,9 @@ def _go_to_provider(
             "Too many connections were started and not finished. Finish one in the tab where it is"
             " open, or wait some minutes and try again.",
         )
+        return SeeOther(back)
+    except connect.TooManyStarts:
+        messages.error(request, "That was too often in a row. Wait a minute and try again.")
         return SeeOther(back)
     except UnsealError as error:
         logger.error("The connection cannot begin: %s", error)
@@ -303,31 +303,3 @@ def _go_to_provider(
         )
         return SeeOther(back)
     return SeeOther(begun.authorization_url)
-
-
-def _render_with_handshake(
-    request: HttpRequest,
-    template: str,
-    context: dict[str, Any],
-    configurations: Iterable[ProviderConfiguration],
-) -> HttpResponseBase:
-    """A page with a form whose answer sends the browser to a provider.
-
-    Browsers hold the redirects after a form to the page's `form-action` (CSP3, section 6.4.1).
-    """
-    origins = sorted({origin for row in configurations if (origin := _origin(row))})
-
-    def page(request: HttpRequest) -> HttpResponse:
-        return render(request, template, context)
-
-    return csp_update({"form-action": origins})(page)(request)
-
-
-def _origin(configuration: ProviderConfiguration) -> str:
-    """Where the configuration's authorization page is; empty when that cannot be told."""
-    try:
-        parts = urlsplit(configuration.endpoints().authorization)
-    except UnknownKind:
-        return ""
-    origin = f"{parts.scheme}://{parts.netloc}"
-    return origin if _ORIGIN.fullmatch(origin) else ""

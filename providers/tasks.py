@@ -83,9 +83,11 @@ def housekeeping() -> None:
     """Let expire, repeat and forget what is due to; one step's failure does not stop the others."""
     steps: tuple[Callable[[], object], ...] = (
         expire_attempts,
+        wipe_expired_requests,
         close_abandoned_runs,
         forget_old_runs,
         forget_old_requests,
+        forget_old_attempts,
         grants.revoke_due,
     )
     for step in steps:
@@ -100,6 +102,14 @@ def expire_attempts() -> int:
     return ProviderConnection.objects.filter(
         status=ProviderConnection.Status.PENDING, pending_until__lte=timezone.now()
     ).update(status=ProviderConnection.Status.EXPIRED)
+
+
+def wipe_expired_requests() -> int:
+    """Take the secrets from authorization requests that ran out: verifier, parked code."""
+    over = AuthorizationRequest.objects.filter(expires_at__lte=timezone.now())
+    return over.exclude(code="", code_verifier="", result_code_digest=None).update(
+        code="", code_verifier="", result_code_digest=None
+    )
 
 
 def close_abandoned_runs() -> int:
@@ -135,6 +145,19 @@ def forget_old_requests() -> int:
     """Delete authorization requests that were used or ran out a day ago."""
     return _delete(
         AuthorizationRequest.objects.filter(expires_at__lt=timezone.now() - KEEP_REQUESTS_FOR)
+    )
+
+
+def forget_old_attempts() -> int:
+    """Delete connections that nobody ever authorised, a day after their last attempt ended."""
+    ended = (ProviderConnection.Status.EXPIRED, ProviderConnection.Status.ERROR)
+    return _delete(
+        ProviderConnection.objects.filter(
+            account_subject="",
+            status__in=ended,
+            updated_at__lt=timezone.now() - KEEP_REQUESTS_FOR,
+            authorization_requests__isnull=True,
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""Browser routes: the OAuth callback, and the pages for people."""
+"""Browser routes: the handshake, and the pages for people."""
 
 from django.urls import path
 
@@ -8,6 +8,7 @@ urlpatterns = [
     path(
         "oauth/callback/<slug:kind>/<uuid:configuration_id>", views.callback, name="oauth-callback"
     ),
+    path("connect", views.start, name="connect-start"),
     path("oauth/error/<slug:code>", views.connect_error, name="connect-error"),
     path("", pages.home, name="home"),
     path("calendars", pages.calendar_list, name="calendar-list"),

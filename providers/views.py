@@ -1,28 +1,43 @@
-"""The OAuth callback: where a provider sends the browser back to us.
+"""Where browsers come during a handshake: the start page of a confirmed one, and the callback.
 
-It reads the query, lets `providers.handshake` decide, and leaves with a 303 to a clean URL: no
-code or state stays in the address bar, a referrer, or a cache (RFC 9700 sections 4.2 and 4.3).
+The callback reads the query, lets `providers.handshake` decide, and leaves with a 303 to a clean
+URL: no code or state stays in the address bar, a referrer, or a cache (RFC 9700 sections 4.2 and
+4.3).
 """
 
 from __future__ import annotations
 
+import logging
+import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import ParamSpec
+from typing import Any, ParamSpec
+from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
-from csp.decorators import csp_replace
+from csp.decorators import csp_replace, csp_update
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_http_methods
 
-from providers import causes, handshake
+from providers import causes, handshake, opening
+from providers.models import AuthorizationRequest, ProviderConfiguration
+from providers.registry import UnknownKind
+from talkover.api.addresses import client_address
+from talkover.encryption import UnsealError
+
+logger = logging.getLogger(__name__)
 
 # Well above what providers send: Google's codes are at most 256 bytes, our states 43 characters.
 MAX_LENGTHS = {"code": 4096, "state": 256, "error": 256, "iss": 512}
+
+# How browsers say that nobody looks at the answer yet.
+_PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Moz")
+# What a Content-Security-Policy can name; whatever else an endpoint has stays out of the header.
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.:-]+")
 
 
 P = ParamSpec("P")
@@ -40,30 +55,117 @@ def leaves_no_trace(view: Callable[P, HttpResponseBase]) -> Callable[P, HttpResp
     @wraps(view)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         response = view(*args, **kwargs)
-        response["Referrer-Policy"] = "no-referrer"
+        response.setdefault("Referrer-Policy", "no-referrer")
         response["Cache-Control"] = "no-store, private"
         return response
 
     return wrapped
 
 
+def refuses_prefetch(view: Callable[P, HttpResponseBase]) -> Callable[P, HttpResponseBase]:
+    """A browser that looks ahead gets nothing, and asks again when its person really comes."""
+
+    @wraps(view)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        request: Any = args[0]
+        purposes = (request.headers.get(name, "") for name in _PREFETCH_HEADERS)
+        if any("prefetch" in purpose.lower() for purpose in purposes):
+            return HttpResponse(status=503)
+        return view(*args, **kwargs)
+
+    return wrapped
+
+
 @require_GET
 @leaves_no_trace
-@never_cache
+@refuses_prefetch
 def callback(request: HttpRequest, kind: str, configuration_id: uuid.UUID) -> HttpResponseBase:
-    """Finish a handshake and send the browser on."""
+    """Finish a handshake, or its browser's part of it, and send the browser on."""
     answer = _read_answer(request)
     if answer is None:
         return SeeOther(reverse("connect-error", args=["invalid_request"]))
     try:
-        outcome = handshake.complete(kind=kind, configuration_id=configuration_id, answer=answer)
+        outcome = handshake.complete(
+            kind=kind,
+            configuration_id=configuration_id,
+            answer=answer,
+            address=client_address(request),
+        )
     except handshake.UnknownRequest as problem:
         return SeeOther(reverse("connect-error", args=[problem.code]))
+    response = SeeOther(_destination(outcome))
+    if outcome.request.handshake == AuthorizationRequest.Handshake.CONFIRMED:
+        _forget_browser(response, opening.browser_cookie(outcome.request))
+    return response
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@leaves_no_trace
+def start(request: HttpRequest) -> HttpResponseBase:
+    """The page that a confirmed handshake begins with: looked at as often as one likes.
+
+    Its button sends the browser to the provider. The ticket is in the query, which is not logged.
+    """
+    ticket = (request.POST if request.method == "POST" else request.GET).get("ticket", "")
+    try:
+        if request.method == "POST":
+            return _open(request, ticket)
+        waiting = opening.find_ticket(ticket)
+    except opening.TicketRefused as problem:
+        return SeeOther(reverse("connect-error", args=[problem.code]))
+    except UnsealError as problem:
+        logger.error("The connection cannot begin: %s", problem)
+        return SeeOther(reverse("connect-error", args=["credentials_unreadable"]))
+    calendar = waiting.connection.calendar
+    context = {
+        "ticket": ticket,
+        "application": waiting.environment.name,
+        "calendar": calendar,
+        "owner": calendar.owner.email,
+        "configuration": waiting.configuration,
+        "expires_at": waiting.expires_at,
+    }
+    response = render_before_provider(
+        request, "connect/start.html", context, [waiting.configuration]
+    )
+    # Our own form must say where it comes from (`Origin: null` otherwise), and nobody else is told.
+    response["Referrer-Policy"] = "same-origin"
+    return response
+
+
+def _open(request: HttpRequest, ticket: str) -> HttpResponseBase:
+    opened = opening.open_ticket(ticket, request.COOKIES, address=client_address(request))
+    response = SeeOther(opened.authorization_url)
+    response.set_cookie(
+        opened.cookie,
+        opened.secret,
+        max_age=settings.AUTHORIZATION_REQUEST_SECONDS,
+        path="/",
+        secure=opened.cookie.startswith("__Host-"),
+        httponly=True,
+        samesite="Lax",  # sent with the provider's redirect back to us, which Strict is not
+    )
+    return response
+
+
+def _forget_browser(response: HttpResponseBase, cookie: str) -> None:
+    response.set_cookie(
+        cookie,
+        "",
+        max_age=0,
+        path="/",
+        secure=cookie.startswith("__Host-"),
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _destination(outcome: handshake.Outcome) -> str:
     if url := outcome.return_url():
-        return SeeOther(url)
+        return url
     if outcome.error == "session_mismatch":
-        return SeeOther(reverse("connect-error", args=[outcome.error]))
-    return SeeOther(reverse("connection-detail", args=[outcome.request.connection_id]))
+        return reverse("connect-error", args=[outcome.error])
+    return reverse("connection-detail", args=[outcome.request.connection_id])
 
 
 @leaves_no_trace
@@ -92,4 +194,33 @@ def _read_answer(request: HttpRequest) -> handshake.Answer | None:
         error=values["error"] or "",
         issuer=values["iss"],
         user_id=request.user.pk if request.user.is_authenticated else None,
+        cookies=request.COOKIES,
     )
+
+
+def render_before_provider(
+    request: HttpRequest,
+    template: str,
+    context: dict[str, Any],
+    configurations: Iterable[ProviderConfiguration],
+) -> HttpResponseBase:
+    """A page with a form whose answer sends the browser to a provider.
+
+    Browsers hold the redirects after a form to the page's `form-action` (CSP3, section 6.4.1).
+    """
+    origins = sorted({origin for row in configurations if (origin := _origin(row))})
+
+    def page(request: HttpRequest) -> HttpResponse:
+        return render(request, template, context)
+
+    return csp_update({"form-action": origins})(page)(request)
+
+
+def _origin(configuration: ProviderConfiguration) -> str:
+    """Where the configuration's authorization page is; empty when that cannot be told."""
+    try:
+        parts = urlsplit(configuration.endpoints().authorization)
+    except UnknownKind:
+        return ""
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return origin if _ORIGIN.fullmatch(origin) else ""

@@ -207,6 +207,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 
 AUTHORIZATION_REQUEST_SECONDS = env.int("AUTHORIZATION_REQUEST_SECONDS", default=600)
 PENDING_CONNECTIONS_PER_CALENDAR = env.int("PENDING_CONNECTIONS_PER_CALENDAR", default=10)
+AUTHORIZATION_STARTS_PER_MINUTE = env.int("AUTHORIZATION_STARTS_PER_MINUTE", default=20)
 SYNC_INTERVAL_SECONDS = env.int("SYNC_INTERVAL_SECONDS", default=300)
 SYNC_LEASE_SECONDS = env.int("SYNC_LEASE_SECONDS", default=30)
 # "host:port" pairs that may be reached without TLS and at addresses that are not public.

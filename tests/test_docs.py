@@ -30,3 +30,35 @@ def documents() -> list[Path]:
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
         assert (document.parent / target).exists(), target
+
+
+TABLES = ("security.md", "reliability.md")
+
+
+@pytest.mark.parametrize("document", TABLES)
+def test_every_row_of_threats_and_faults_names_tests_that_exist(document: str) -> None:
+    text = (ROOT / "docs" / document).read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if not re.search(rf"^\s*def {name}\(", _source(file), re.MULTILINE)
+    ]
+    assert not missing
+    untested = [row for row in _rows_of_test_tables(text) if "`tests/" not in row.split("|")[-2]]
+    assert not untested
+
+
+def _rows_of_test_tables(text: str) -> list[str]:
+    """The rows below each `| … | defence | test |`, without the line below the heading."""
+    rows, inside = [], False
+    for line in text.splitlines():
+        inside = line.startswith("|") and (inside or line.endswith("| defence | test |"))
+        if inside and not line.endswith("| test |") and not line.startswith("|---"):
+            rows.append(line)
+    return rows
+
+
+def _source(file: str) -> str:
+    path = ROOT / file
+    return path.read_text() if path.is_file() else ""

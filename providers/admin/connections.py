@@ -14,9 +14,11 @@ from django.utils.safestring import SafeString
 
 from providers import causes, connect, tasks
 from providers.admin.display import ModelAdmin, ReadOnly, TabularInline, badge, cause_of, text
+from providers.audit import Actor
 from providers.models import ExternalCalendar, ProviderConnection, SyncRun
 from providers.standing import last_sync_of, standing_of
 from providers.templatetags.talkover import moment
+from talkover.api.addresses import client_address
 
 LATEST_RUNS = 10
 CALENDAR_COLUMNS = (
@@ -156,8 +158,9 @@ class ProviderConnectionAdmin(ReadOnly, ModelAdmin):
             }
             return render(request, "admin/providers/disconnect.html", context)
         chosen = list(present)
+        actor = Actor.of_staff(request.user, client_address(request))  # type: ignore[arg-type]
         for connection in chosen:
-            connect.disconnect(connection=connection)
+            connect.disconnect(connection=connection, actor=actor)
             self.log_change(request, connection, "Disconnected.")
         self.message_user(request, f"Disconnected: {len(chosen)}. Their events were kept.")
         return None

@@ -56,12 +56,14 @@ def _configuration() -> QuerySet[Any]:
     ).annotate(
         redirect_uri_refused=ExpressionWrapper(
             Exists(registered) & ~Exists(named), output_field=BooleanField()
-        )
+        ),
+        redirect_uri_direct=Exists(named.filter(is_direct=True)),
     )
 
 
 # environment, calendar → connections with `identifier` and `last_sync_at`; one more than a page
 # holds at most, so that whoever gets no more than a page's worth has them all.
 connections: Select[Any] = Select(_connections)
-# environment, identifier, redirect_uri → configurations with `redirect_uri_refused`.
+# environment, identifier, redirect_uri → configurations with `redirect_uri_refused`
+# and `redirect_uri_direct`.
 configuration: Select[Any] = Select(_configuration)

@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from providers.api.views import ConnectionViewSet, SyncViewSet
+from providers.api.sync import SyncViewSet
+from providers.api.views import ConnectionViewSet
 
 _below_calendar = "calendars/<id:calendar_id>/providers"
 
@@ -17,6 +18,14 @@ urlpatterns = [
     path(
         f"{_below_calendar}/<id:provider_id>/reconnect",
         ConnectionViewSet.as_view({"post": "reconnect"}),
+    ),
+    path(
+        f"{_below_calendar}/<id:provider_id>/complete",
+        ConnectionViewSet.as_view({"post": "complete"}),
+    ),
+    path(
+        f"{_below_calendar}/<id:provider_id>/confirm",
+        ConnectionViewSet.as_view({"post": "confirm"}),
     ),
     path(f"{_below_calendar}/<id:provider_id>/sync", ConnectionViewSet.as_view({"post": "sync"})),
 ]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
-from django.db.models import Max, QuerySet, Sum
+from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.exceptions import APIException
@@ -16,17 +15,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from calendars.models import Calendar
-from providers import connect, tasks
+from providers import causes, connect, handshake, tasks
 from providers.api import lookups, serializers
-from providers.models import ExternalCalendar, ProviderConfiguration, ProviderConnection
+from providers.api.actors import caller
+from providers.models import AuthorizationRequest, ProviderConfiguration, ProviderConnection
 from talkover.api.exceptions import ApiError, NotFound
 from talkover.api.pagination import MAX_PER_PAGE
 from talkover.api.schema import error_response, message_response
-from talkover.api.views import ApiViewSet
+from talkover.api.views import ApiViewSet, each
 from talkover.encryption import UnsealError
 
-# A calendar synced this recently, with nothing asked for since, counts as up to date.
-FRESH = timedelta(seconds=60)
+Handshake = AuthorizationRequest.Handshake
 
 _STARTED = OpenApiExample(
     "Waiting for the person",
@@ -42,11 +41,15 @@ _TOO_MANY = error_response(
     "The calendar has too many unfinished authorizations.", "TOO_MANY_PENDING_CONNECTIONS"
 )
 _UNUSABLE = error_response(
-    "The provider or the redirect URI cannot be used.",
+    "The provider, the redirect URI or the handshake cannot be used.",
     "UNKNOWN_PROVIDER",
     "PROVIDER_INACTIVE",
     "REDIRECT_URI_NOT_REGISTERED",
+    "HANDSHAKE_NOT_ALLOWED",
 )
+_FAILED = error_response("The connection did not become active.", "AUTHORIZATION_FAILED")
+# From the laxest: what a call asks for may be stricter than what is set, never laxer.
+_STRICTNESS = (Handshake.AUTOMATIC, Handshake.DIRECT, Handshake.CONFIRMED)
 
 
 class ConnectionViewSet(ApiViewSet):
@@ -63,8 +66,8 @@ class ConnectionViewSet(ApiViewSet):
         if not rows:
             self._calendar(calendar_id)  # there is one, or it is not found
         if len(rows) <= MAX_PER_PAGE:
-            return self.page(rows, _each(serializers.represent_connection))
-        return self.page(self._connections(calendar_id), _each(serializers.represent_connection))
+            return self.page(rows, each(serializers.represent_connection))
+        return self.page(self._connections(calendar_id), each(serializers.represent_connection))
 
     @extend_schema(
         operation_id="connect_provider",
@@ -100,7 +103,7 @@ class ConnectionViewSet(ApiViewSet):
                 begun = connect.begin(
                     calendar_id=calendar_id,
                     configuration=configuration,
-                    start=_start(body),
+                    start=self._start(body, configuration),
                     external_calendar_id=body["external_calendar_id"],
                 )
         except APIException:
@@ -133,7 +136,8 @@ class ConnectionViewSet(ApiViewSet):
         tags=["Provider connections"],
     )
     def destroy(self, request: Request, calendar_id: uuid.UUID, provider_id: uuid.UUID) -> Response:
-        connect.disconnect(connection=self._connection(calendar_id, provider_id))
+        connection = self._connection(calendar_id, provider_id)
+        connect.disconnect(connection=connection, actor=caller(self.request))
         return self.message("Provider connection removed")
 
     @extend_schema(
@@ -164,10 +168,61 @@ class ConnectionViewSet(ApiViewSet):
     ) -> Response:
         connection = self._connection(calendar_id, provider_id)
         body = serializers.START.run_validation(request.data)
-        self._configuration(connection.configuration.identifier, body["redirect_uri"])
+        configuration = self._configuration(
+            connection.configuration.identifier, body["redirect_uri"]
+        )
         with _explained():
-            begun = connect.reconnect(connection=connection, start=_start(body))
+            begun = connect.reconnect(connection=connection, start=self._start(body, configuration))
         return self.success(_represent_started(begun), status=201)
+
+    @extend_schema(
+        operation_id="complete_provider",
+        summary="Hand on a provider's answer (direct handshake)",
+        description=(
+            "For a redirect URI that is registered as direct: its page has received the provider's"
+            " answer and hands it on, after it has made sure that the person who is signed in there"
+            " is the one who began. Answers when the connection is active."
+        ),
+        request=serializers.AnswerSerializer,
+        responses={200: serializers.ConnectionSerializer, 422: _FAILED},
+        tags=["Provider connections"],
+    )
+    def complete(
+        self, request: Request, calendar_id: uuid.UUID, provider_id: uuid.UUID
+    ) -> Response:
+        connection = self._connection(calendar_id, provider_id)
+        body = serializers.ANSWER.run_validation(request.data)
+        answer = handshake.Answer(
+            state=body["state"], code=body["code"], error=body["error"], issuer=body["iss"]
+        )
+        return self._finished(
+            connection,
+            lambda: handshake.hand_on(
+                connection=connection, answer=answer, actor=caller(self.request)
+            ),
+        )
+
+    @extend_schema(
+        operation_id="confirm_provider",
+        summary="Confirm a provider connection (confirmed handshake)",
+        description=(
+            "Call it from the page at your redirect URI, in the session of the person who began,"
+            " with the id of the connection that this session began: never with one from the"
+            " query, a webhook or a background job. Only then is the person's authorization used."
+        ),
+        request=serializers.ConfirmSerializer,
+        responses={200: serializers.ConnectionSerializer, 422: _FAILED},
+        tags=["Provider connections"],
+    )
+    def confirm(self, request: Request, calendar_id: uuid.UUID, provider_id: uuid.UUID) -> Response:
+        connection = self._connection(calendar_id, provider_id)
+        code = serializers.CONFIRM.run_validation(request.data)["result_code"]
+        return self._finished(
+            connection,
+            lambda: handshake.confirm(
+                connection=connection, result_code=code, actor=caller(self.request)
+            ),
+        )
 
     @extend_schema(
         operation_id="sync_provider",
@@ -190,6 +245,52 @@ class ConnectionViewSet(ApiViewSet):
             )
         tasks.request_sync(connection.external_calendars.values_list("pk", flat=True))
         return self.success({"queued": True, "queued_at": timezone.now()}, status=202)
+
+    def _finished(
+        self, connection: ProviderConnection, finish: Callable[[], handshake.Outcome]
+    ) -> Response:
+        try:
+            error = finish().error
+        except handshake.UnknownRequest as problem:
+            error = problem.code
+        if error:
+            words = causes.explain(error)
+            raise ApiError(
+                422,
+                "AUTHORIZATION_FAILED",
+                f"{words.cause} {words.remedy}",
+                errors={"authorization": [error]},
+            )
+        connection = self._connection(connection.calendar_id, connection.pk)
+        return self.success(serializers.represent_connection(connection))
+
+    def _start(self, body: dict[str, Any], configuration: Any) -> connect.Start:
+        return connect.Start(
+            actor=caller(self.request),
+            handshake=self._handshake(body["handshake"], configuration),
+            return_uri=body["redirect_uri"],
+            state=body["state"],
+            expected_account=body["expected_account"].strip(),
+        )
+
+    def _handshake(self, asked: str | None, configuration: Any) -> Handshake:
+        """The handshake to use: the environment's and the redirect URI's own, or a stricter one."""
+        own = Handshake(self.environment.handshake)
+        if own is Handshake.AUTOMATIC and configuration.redirect_uri_direct:
+            own = Handshake.DIRECT
+        wanted = Handshake(asked) if asked else own
+        if wanted is Handshake.DIRECT and not configuration.redirect_uri_direct:
+            message = (
+                "The redirect URI is not registered as direct. Let the operator register it so,"
+                " here and at the provider, or leave `handshake` out."
+            )
+            raise _refusal("HANDSHAKE_NOT_ALLOWED", "handshake", message)
+        if _STRICTNESS.index(wanted) < _STRICTNESS.index(own):
+            message = (
+                f"The handshake here is {own.value!r}; a call may only ask for a stricter one."
+            )
+            raise _refusal("HANDSHAKE_NOT_ALLOWED", "handshake", message)
+        return wanted
 
     def _calendar(self, calendar_id: uuid.UUID) -> Calendar:
         calendars = Calendar.objects.for_environment(self.environment)
@@ -234,99 +335,12 @@ class ConnectionViewSet(ApiViewSet):
         return configuration  # type: ignore[no-any-return]
 
 
-class SyncViewSet(ApiViewSet):
-    """Sync over all calendars of the environment."""
-
-    @extend_schema(
-        operation_id="sync_calendars",
-        summary="Sync all calendars now",
-        description=(
-            "Asks for a sync of every calendar with an active connection that was not synced"
-            " within the last minute."
-        ),
-        request=None,
-        responses={
-            202: OpenApiResponse(serializers.SyncTriggeredSerializer, description="Asked for.")
-        },
-        tags=["Sync"],
-    )
-    def create(self, request: Request) -> Response:
-        now = timezone.now()
-        stale: list[Any] = []
-        syncing: dict[Any, None] = {}
-        up_to_date: dict[Any, None] = {}
-        rows = ExternalCalendar.objects.filter(
-            connection__environment=self.environment,
-            connection__status=ProviderConnection.Status.ACTIVE,
-        ).select_related("connection")
-        for row in rows.order_by("connection__calendar_id"):
-            calendar_id = row.connection.calendar_id
-            fresh = row.last_sync_at is not None and now - row.last_sync_at < FRESH
-            if fresh and not row.is_syncing:
-                up_to_date[calendar_id] = None
-                continue
-            syncing[calendar_id] = None
-            if not row.is_syncing:
-                stale.append(row.pk)
-        tasks.request_sync(stale)
-        data = {
-            "syncing": list(syncing),
-            "up_to_date": [key for key in up_to_date if key not in syncing],
-        }
-        return self.success(data, status=202)
-
-    @extend_schema(
-        operation_id="get_sync_status",
-        summary="How fresh each connected calendar is",
-        responses=serializers.SyncStatusSerializer(many=True),
-        tags=["Sync"],
-    )
-    def list(self, request: Request) -> Response:
-        connections = (
-            ProviderConnection.objects.for_environment(self.environment)
-            .present()
-            .exclude(activated_at__isnull=True)
-            .for_reading()
-            .annotate(
-                events_synced=Sum("external_calendars__events_synced", default=0),
-                lease_until=Max("external_calendars__lease_until"),
-                wishes=Sum("external_calendars__dirty", default=0),
-                settled=Sum("external_calendars__settled", default=0),
-            )
-        )
-        return self.page(connections, _each(_represent_sync_status))
-
-
-def _each(represent: Callable[[Any], dict[str, Any]]) -> Callable[[list[Any]], list[Any]]:
-    return lambda rows: [represent(row) for row in rows]
-
-
-def _start(body: dict[str, Any]) -> connect.Start:
-    return connect.Start(
-        return_uri=body["redirect_uri"],
-        state=body["state"],
-        expected_account=body["expected_account"].strip(),
-    )
-
-
 def _represent_started(begun: connect.Begun) -> dict[str, Any]:
     return {
         "id": begun.connection.pk,
         "provider": begun.connection.configuration.identifier,
         "authorization_url": begun.authorization_url,
         "is_active": begun.connection.is_active,
-    }
-
-
-def _represent_sync_status(connection: Any) -> dict[str, Any]:
-    leased = connection.lease_until is not None and connection.lease_until > timezone.now()
-    waiting = connection.is_active and connection.wishes > connection.settled
-    return {
-        "calendar_id": connection.calendar_id,
-        "provider": connection.configuration.identifier,
-        "last_sync_at": connection.last_sync_at,
-        "is_syncing": leased or waiting,
-        "events_synced": connection.events_synced,
     }
 
 
@@ -345,6 +359,13 @@ def _explained() -> Iterator[None]:
             "TOO_MANY_PENDING_CONNECTIONS",
             "This calendar has as many unfinished authorizations as it may have. Let the person"
             " finish one, remove some, or wait: each expires by itself.",
+        ) from error
+    except connect.TooManyStarts as error:
+        raise ApiError(
+            429,
+            "TOO_MANY_AUTHORIZATION_STARTS",
+            "Authorizations of this calendar are begun too fast. Wait as Retry-After says.",
+            headers={"Retry-After": str(error.retry_after)},
         ) from error
     except connect.CalendarGone as error:
         raise NotFound from error

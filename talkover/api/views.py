@@ -81,6 +81,11 @@ class ApiViewSet(GenericViewSet[Any]):
         return found
 
 
+def each(represent: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
+    """What `page` takes as `serialize`, of a function for one row."""
+    return lambda rows: [represent(row) for row in rows]
+
+
 class UnknownPathView(APIView):
     """What no route matches: 404, in the envelope, with a token or without one."""
 

@@ -105,7 +105,10 @@ class EnvironmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     list_display = ("name", "id", "timezone", "rate_limit_per_minute", "created_at")
     search_fields = ("name",)
-    fields = ("name", "timezone", "rate_limit_per_minute", "id", "created_at", "updated_at")
+    fields = (
+        "name", "timezone", "rate_limit_per_minute", "handshake", "notify_accounts", "id",
+        "created_at", "updated_at",
+    )  # fmt: skip
     readonly_fields = ("id", "created_at", "updated_at")
     inlines = (RedirectURIInline, MembershipInline)
     change_form_template = "environments/admin/environment_change_form.html"

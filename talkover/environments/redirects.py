@@ -11,8 +11,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 MAX_LENGTH = 2000
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-# What we add to the URI ourselves.
-RESERVED_PARAMETERS = frozenset({"connection_id", "status", "error", "state", "signature"})
+# What we add to the URI ourselves; `code` and `iss` are what providers add.
+RESERVED_PARAMETERS = frozenset(
+    {"connection_id", "status", "error", "state", "result_code", "signature", "code", "iss"}
+)
 _HOST = re.compile(r"^(?=.{1,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.?)+$")
 
 

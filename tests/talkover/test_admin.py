@@ -182,7 +182,12 @@ class TestSigningKeys:
     def test_a_new_environment_shows_its_key(self, root: Client) -> None:
         response = root.post(
             page("environments_environment_add"),
-            {"name": "New", "timezone": "Europe/Berlin", "rate_limit_per_minute": 10},
+            {
+                "name": "New",
+                "timezone": "Europe/Berlin",
+                "rate_limit_per_minute": 10,
+                "handshake": "automatic",
+            },
         )
         environment = Environment.objects.get()
         assert environment.read_signing_key() in response.content.decode()
@@ -228,6 +233,7 @@ def test_environment_with_uris_and_people(root: Client, environment: Environment
                 "name": "Acme",
                 "timezone": "Europe/London",
                 "rate_limit_per_minute": 5,
+                "handshake": "confirmed",
                 "redirect_uris-TOTAL_FORMS": 1,
                 "redirect_uris-INITIAL_FORMS": 0,
                 "redirect_uris-0-uri": uri,

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from calendars.models import Calendar
-from providers.connect import callback_url, state_digest
+from providers.connect import callback_url, secret_digest
 from providers.models import AuthorizationRequest, ProviderConfiguration, ProviderConnection
 from talkover.encryption import unseal
 from talkover.environments.models import RedirectURI
@@ -45,7 +45,7 @@ def test_the_authorization_request_is_code_with_pkce(api, calendar, configuratio
     assert query["code_challenge"] == challenge.decode()
     assert query["code_challenge_method"] == "S256"
     assert query["access_type"] == "offline"
-    assert request.state_digest == state_digest(query["state"])
+    assert request.state_digest == secret_digest(query["state"])
     assert query["state"] not in str(request.__dict__)
 
 

@@ -23,22 +23,38 @@ class Command(OperatorCommand):
             default=[],
             help="where browsers may be sent after authorising; repeatable. None: any https URI",
         )
+        parser.add_argument(
+            "--direct-redirect-uri",
+            action="append",
+            default=[],
+            help="the same, and providers send the browser straight there; repeatable",
+        )
+        parser.add_argument(
+            "--handshake",
+            choices=Environment.Handshake.values,
+            default=Environment.Handshake.AUTOMATIC,
+            help="confirmed: the application's backend confirms each connection",
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         environment = Environment(
             name=options["name"].strip(),
             timezone=options["timezone"],
             rate_limit_per_minute=options["rate_limit"],
+            handshake=options["handshake"],
         )
         signing_key = environment.renew_signing_key()
         try:
             with transaction.atomic():
                 environment.full_clean()
                 environment.save()
-                for uri in options["redirect_uri"]:
-                    redirect_uri = RedirectURI(environment=environment, uri=uri)
-                    redirect_uri.full_clean()
-                    redirect_uri.save()
+                for name in ("redirect_uri", "direct_redirect_uri"):
+                    for uri in options[name]:
+                        redirect_uri = RedirectURI(
+                            environment=environment, uri=uri, is_direct=name.startswith("direct")
+                        )
+                        redirect_uri.full_clean()
+                        redirect_uri.save()
         except ValidationError as error:
             raise refuse(error) from None
         self.report(
@@ -48,7 +64,9 @@ class Command(OperatorCommand):
                 "name": environment.name,
                 "timezone": environment.timezone,
                 "rate_limit_per_minute": environment.rate_limit_per_minute,
+                "handshake": environment.handshake,
                 "redirect_uris": options["redirect_uri"],
+                "direct_redirect_uris": options["direct_redirect_uri"],
                 "signing_key": signing_key,
             },
             f"Created {environment.name} ({environment.pk}).\n"
