@@ -18,9 +18,16 @@ DAYS_BACK, DAYS_AHEAD = 29, 364
 
 
 def authorize(authorization_url: str, account: str) -> dict[str, str]:
-    """Choose the account and allow everything; returns what the caller's redirect URI gets."""
+    """Choose the account and allow everything; returns what the caller's redirect URI gets.
+
+    Where our own start page comes first, its button is pressed.
+    """
     browser = FormBrowser()
-    browser.get(authorization_url)
+    page = browser.get(authorization_url)
+    if "/connect?" in authorization_url:
+        page = browser.submit("Continue")
+        assert page.location is not None, page.text
+        browser.get(page.location)
     browser.submit(account)
     page = browser.submit("Allow")
     assert page.location is not None, page.text

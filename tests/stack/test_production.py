@@ -171,3 +171,21 @@ def listings(production: Installation) -> list[dict[str, Any]]:
     """The requests for events that the sandbox has got."""
     requests = production.sandbox.control("GET", "requests")["requests"]
     return [request for request in requests if request["target"] == "events"]
+
+
+def test_a_confirmed_handshake(production: Installation) -> None:
+    """Our own start page first, then the provider's; active only by the backend's word."""
+    api, account = production.api, new_account(production, events=3)
+    calendar_id = production.new_calendar()
+    created = api.create_connection(calendar_id, production.provider, handshake="confirmed")
+    assert created["authorization_url"].startswith(f"{api.base_url}/connect?ticket=")
+
+    back = authorize(created["authorization_url"], account)
+
+    assert (back["status"], "connection_id" in back) == ("authorized", False)
+    path = f"/calendars/{calendar_id}/providers/{created['id']}"
+    assert api.get(path)["is_active"] is False
+    confirmed = api("POST", f"{path}/confirm", {"result_code": back["result_code"]})
+    assert (confirmed.status, confirmed.data["account"]) == (200, account)
+    assert until_synced(api, calendar_id)["events_synced"] == 3
+    assert "ticket=" not in production.processes.log("web")
