@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonR
 from django.views.decorators.csrf import csrf_exempt
 
 from providers.sandbox import switches, trouble
-from providers.sandbox.google.errors import GoogleError
+from providers.sandbox.google.errors import GoogleError, not_found
 from providers.sandbox.google.times import zone_of
 from providers.sandbox.models import Account, Consent
 from providers.sandbox.oauth.grants import end_grant, put_client
@@ -81,10 +81,24 @@ def accounts(request: HttpRequest, body: Json) -> Json:
     return _described(account)
 
 
-@controls("GET", "POST")
+@controls("GET", "POST", "DELETE")
 def settings_(request: HttpRequest, body: Json) -> Json:
-    """GET: the switches, see switches.Switches. POST: set some of them."""
+    """GET: the switches, see switches.Switches. POST: set some. DELETE: all switches to normal.
+
+    DELETE also sets back those of single accounts and calendars.
+    """
+    if request.method == "DELETE":
+        return asdict(switches.reset())
     return asdict(switches.change(body) if request.method == "POST" else switches.current())
+
+
+@controls("GET", "POST")
+def account_settings(request: HttpRequest, body: Json, email: str) -> Json:
+    """GET: the switches of one account, see switches.AccountSwitches. POST: set some of them."""
+    account_called(email)
+    if request.method == "POST":
+        return asdict(switches.change_account(email, body))
+    return asdict(switches.of_account(email))
 
 
 @controls("POST")
@@ -117,6 +131,14 @@ def requests(request: HttpRequest, _body: Json) -> Json:
     if request.method == "DELETE":
         trouble.forget_requests()
     return trouble.requests()
+
+
+def account_called(email: str) -> Account:
+    """The account with this e-mail address. Raises 404."""
+    account = Account.objects.filter(email=email).first()
+    if account is None:
+        raise not_found()
+    return account
 
 
 def _described(account: Account) -> Json:

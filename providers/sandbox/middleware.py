@@ -35,6 +35,9 @@ class ControlGuard:
                 return JsonResponse(
                     {"error": "The control API is served on loopback only."}, status=403
                 )
+            if "X-Goog-Channel-ID" in request.headers:
+                # A watch channel may have been pointed here; its messages come from loopback.
+                return JsonResponse({"error": "This is no place for notifications."}, status=403)
             if request.body and request.content_type != "application/json":
                 return JsonResponse({"error": "Content-Type must be application/json."}, status=415)
         return self.get_response(request)
@@ -64,6 +67,8 @@ def _target(path: str) -> str | None:
     if path in _EXACT:
         return _EXACT[path]
     if path.startswith("/calendar/v3/"):
+        if path.endswith(("/events/watch", "/channels/stop")):
+            return "channels"
         return "events" if "/events" in path else "calendars"
     return None
 

@@ -1,5 +1,7 @@
 """What the sandbox stores: people, their calendars, the events, and who was allowed what."""
 
+import hashlib
+
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 
@@ -39,6 +41,11 @@ class Calendar(models.Model):
 
     def __str__(self) -> str:
         return self.google_id
+
+    @property
+    def resource_id(self) -> str:
+        """What watch channels call the calendar; the same for all of them."""
+        return hashlib.sha256(f"events of {self.google_id}".encode()).hexdigest()[:27]
 
 
 class CalendarEntry(models.Model):
@@ -150,3 +157,50 @@ class IssuedCode(models.Model):
 
     def __str__(self) -> str:
         return self.digest
+
+
+class Channel(models.Model):
+    """A watch on one calendar's events; kept when it has stopped, so that its id is not reused.
+
+    `expiration_ms` is Unix milliseconds. `told_seq` is the calendar's last change that was told
+    about, `last_number` the number of the last message.
+    """
+
+    application = models.ForeignKey(
+        "oauth2_provider.Application", on_delete=models.CASCADE, related_name="+"
+    )
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    calendar = models.ForeignKey(Calendar, on_delete=models.CASCADE, related_name="+")
+    channel_id = models.CharField(max_length=64)
+    token = models.CharField(max_length=256, blank=True)
+    address = models.TextField()
+    expiration_ms = models.BigIntegerField()
+    stopped = models.BooleanField(default=False)
+    told_seq = models.BigIntegerField()
+    last_number = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["application", "channel_id"], name="one_channel_per_client_and_id"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.channel_id
+
+
+class Notification(models.Model):
+    """One message of a channel. `statuses`: what each attempt was answered with, 0 for nothing."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="notifications")
+    number = models.BigIntegerField()
+    state = models.CharField(max_length=10)
+    statuses = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.channel_id}: {self.number}"

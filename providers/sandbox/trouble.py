@@ -20,7 +20,7 @@ KINDS = {
     "invalid_grant": "token endpoint: 400 invalid_grant",
     "cut_off": "a body shorter than its Content-Length",
 }
-TARGETS = ("token", "userinfo", "calendars", "events", "revoke")
+TARGETS = ("token", "userinfo", "calendars", "events", "channels", "revoke")
 _WAITING = ("hang", "latency")
 _LOG_LENGTH = 10_000
 

@@ -3,8 +3,8 @@
 from django.urls import path, re_path
 from oauth2_provider.views import JwksInfoView
 
-from providers.sandbox import control, control_events, pages
-from providers.sandbox.google import calendars, events
+from providers.sandbox import control, control_channels, control_events, pages
+from providers.sandbox.google import calendars, channels, events
 from providers.sandbox.oauth import authorize, tokens
 
 _CALENDAR = "calendar/v3/calendars/<str:calendar_id>"
@@ -21,8 +21,9 @@ urlpatterns = [
     path("calendar/v3/users/me/calendarList/<str:calendar_id>", calendars.calendar_list_entry),
     path(_CALENDAR, calendars.calendar),
     path(f"{_CALENDAR}/events", events.collection),
-    path(f"{_CALENDAR}/events/watch", events.not_here),
+    path(f"{_CALENDAR}/events/watch", channels.watch),
     path(f"{_CALENDAR}/events/<str:event_id>", events.item),
+    path("calendar/v3/channels/stop", channels.stop),
     re_path("^calendar/v3/", events.not_here),
     path("control/clients", control.clients),
     path("control/accounts", control.accounts),
@@ -30,6 +31,9 @@ urlpatterns = [
     path("control/revoke", control.revoke),
     path("control/troubles", control.troubles),
     path("control/requests", control.requests),
+    path("control/accounts/<str:email>/settings", control.account_settings),
+    path("control/channels", control_channels.collection),
+    path("control/channels/<str:channel_id>/notify", control_channels.notify),
     path("control/calendars/<str:calendar_id>/events", control_events.collection),
     path("control/calendars/<str:calendar_id>/events/<str:event_id>", control_events.item),
     path("control/calendars/<str:calendar_id>/touch", control_events.touch),

@@ -113,17 +113,27 @@ class SandboxProcess:
         order = {"kind": kind, "target": target, "times": times, **more}
         self.control("POST", "troubles", order)
 
+    def switch(self, account: str | None = None, **switches: Any) -> None:
+        """Set switches, of everybody or of one account, e.g. `switch(push_times=2)`."""
+        where = "settings" if account is None else f"accounts/{quote(account)}/settings"
+        self.control("POST", where, switches)
+
+    def channels(self) -> list[dict[str, Any]]:
+        """All watch channels, each with its `messages` and what they were answered with."""
+        found: list[dict[str, Any]] = self.control("GET", "channels")["channels"]
+        return found
+
     def counts(self) -> dict[str, int]:
         """How many came, e.g. `{"token": 2, "token:refresh_token": 1, "events:200": 4}`."""
         counts: dict[str, int] = self.control("GET", "requests")["counts"]
         return counts
 
     def calm(self) -> None:
-        """Back to normal: no troubles, the default switches, an empty request log."""
+        """Back to normal: no troubles, the default switches, no channels, an empty request log."""
         self.control("DELETE", "troubles")
         self.control("DELETE", "requests")
-        normal = {"rotate_refresh_tokens": False, "omit_refresh_token": False}
-        self.control("POST", "settings", {"access_token_seconds": 3600, **normal})
+        self.control("DELETE", "settings")
+        self.control("DELETE", "channels")
 
     def stop(self) -> None:
         """Stop it and remove its data folder, unless the folder was given."""

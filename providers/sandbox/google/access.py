@@ -8,6 +8,7 @@ from typing import Any, Concatenate, ParamSpec, cast
 import orjson
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
+from oauth2_provider.models import Application
 
 from providers.sandbox.google import errors
 from providers.sandbox.models import Account, CalendarEntry
@@ -38,6 +39,18 @@ READ_EVENTS = WRITE_EVENTS | named(
     "calendar.events.owned.readonly",
     "calendar.events.freebusy",
 )
+STOP_CHANNELS = (
+    READ_EVENTS
+    | READ_LIST
+    | named(
+        "calendar.acls",
+        "calendar.acls.readonly",
+        "calendar.app.created",
+        "calendar.events.public.readonly",
+        "calendar.settings",
+        "calendar.settings.readonly",
+    )
+)
 _OWNED_ONLY = named("calendar.events.owned", "calendar.events.owned.readonly")
 _BUSY_ONLY = named("calendar.events.freebusy")
 
@@ -48,6 +61,7 @@ class Call:
 
     request: HttpRequest
     account: Account
+    application: Application
     scopes: frozenset[str]
 
     def entry(self, calendar_id: str) -> CalendarEntry:
@@ -120,7 +134,9 @@ def _call(request: HttpRequest, scopes: frozenset[str]) -> Call:
     usable = bearer.scopes & scopes
     if not usable:
         raise insufficient_scope()
-    return Call(request=request, account=bearer.account, scopes=usable)
+    return Call(
+        request=request, account=bearer.account, application=bearer.application, scopes=usable
+    )
 
 
 def answer_json(content: Any, status: int = 200) -> HttpResponse:

@@ -76,7 +76,7 @@ def _delete(call: Call, calendar_id: str, event_id: str) -> HttpResponse:
 
 @csrf_exempt
 def not_here(_request: HttpRequest, **_where: str) -> HttpResponse:
-    """Any other path under `/calendar/v3/`; also `events/watch`: the sandbox sends no pushes."""
+    """Any other path under `/calendar/v3/`."""
     return not_found().response()
 
 

@@ -86,7 +86,7 @@ def list_events(call: Call, entry: CalendarEntry) -> HttpResponse:
     if page.after:
         marks = ", ".join(["%s"] * len(page.after))
         select.add(f"({', '.join(select.order)}) > ({marks})", *page.after)
-    if switches.is_emptied(calendar.google_id):
+    if switches.is_emptied(calendar.google_id, call.account.email):
         select.add("0")
         page = Page(seq=page.seq if since is None else since, after=(), shape=shape)
     rows = select.run(size + 1)

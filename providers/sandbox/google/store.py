@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from providers.sandbox.google import resources, series, times
 from providers.sandbox.google.errors import GoogleError, not_found
 from providers.sandbox.google.resources import Home, Resource
 from providers.sandbox.models import Calendar, Event
+from providers.sandbox.push.notify import calendar_changed
 
 _ID_CHARACTERS = frozenset("0123456789abcdefghijklmnopqrstuv")
 
@@ -104,9 +106,14 @@ def loads(row: Event) -> Resource:
 
 
 def take_numbers(calendar: Calendar, count: int) -> int:
-    """Reserve change numbers, inside a transaction; the first one is returned."""
+    """Reserve change numbers, inside a transaction; the first one is returned.
+
+    Every change passes here, so here the watch channels learn of it, once it is committed.
+    """
     Calendar.objects.filter(pk=calendar.pk).update(last_seq=F("last_seq") + count)
     calendar.refresh_from_db(fields=["last_seq"])
+    if count:
+        transaction.on_commit(partial(calendar_changed, calendar.pk))
     return calendar.last_seq - count + 1
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from django.http import HttpRequest
+from oauth2_provider.models import Application
 from oauth2_provider.oauth2_backends import get_oauthlib_core
 
 from providers.sandbox.models import Account
@@ -10,9 +11,10 @@ from providers.sandbox.models import Account
 
 @dataclass(frozen=True, kw_only=True)
 class Bearer:
-    """The person behind a live access token, and what was granted (long scope names)."""
+    """The person behind a live access token, the client that holds it, the granted long scopes."""
 
     account: Account
+    application: Application
     scopes: frozenset[str]
 
 
@@ -23,4 +25,8 @@ def bearer_of(request: HttpRequest) -> Bearer | None:
     valid, verified = get_oauthlib_core().verify_request(request, scopes=[])
     if not valid:
         return None
-    return Bearer(account=verified.user, scopes=frozenset(verified.scopes))
+    return Bearer(
+        account=verified.user,
+        application=verified.client,
+        scopes=frozenset(verified.scopes),
+    )

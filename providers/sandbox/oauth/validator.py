@@ -57,9 +57,9 @@ class Validator(OAuth2Validator):
             )
         return True
 
-    def rotate_refresh_token(self, _request: Any) -> bool:
+    def rotate_refresh_token(self, request: Any) -> bool:
         """Google does not rotate; the control API can switch it on."""
-        return switches.current().rotate_refresh_tokens
+        return switches.rotates_refresh_tokens(request.user.email)
 
     def validate_code(
         self, client_id: str, code: str, client: Any, request: Any, *args: Any
