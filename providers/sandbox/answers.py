@@ -1,64 +1,82 @@
 """The answers of the ordered troubles."""
 
 import errno
+import functools
+import zlib
 from collections.abc import Callable, Iterator
 
-from django.http import HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 
-from providers.sandbox.google import errors
-from providers.sandbox.trouble import Trouble
+from providers.sandbox import paging
+from providers.sandbox.google.access import JSON
+from providers.sandbox.google.refusals import REFUSALS
+from providers.sandbox.trouble import Trouble, pause
 
 _MEGABYTES = 200
+_PAGE = "<!doctype html><title>Sorry</title><p>Please sign in to the network."
+_GZIP = 16 + zlib.MAX_WBITS
+Real = Callable[[HttpRequest], HttpResponseBase]
 
 
-def answer(trouble: Trouble) -> HttpResponseBase:
-    """The response that this trouble gives instead of the real one."""
-    return _ANSWERS[trouble.kind](trouble)
+def answer(trouble: Trouble, request: HttpRequest, real: Real) -> HttpResponseBase:
+    """The response that this trouble gives instead of the real one, or makes of it."""
+    if trouble.kind in REFUSALS:
+        return _refused(trouble)
+    if trouble.kind in _ANSWERS:
+        return _ANSWERS[trouble.kind](trouble)
+    return _SPOILT[trouble.kind](trouble, request, real)
 
 
-def _unauthorized(_trouble: Trouble) -> HttpResponse:
-    return errors.unauthorized().response()
-
-
-def _gone(_trouble: Trouble) -> HttpResponse:
-    return errors.full_sync_required().response()
-
-
-def _rate_limited(trouble: Trouble) -> HttpResponse:
-    error = errors.GoogleError(
-        429, "rateLimitExceeded", "Rate Limit Exceeded", domain="usageLimits"
-    )
-    response = error.response()
-    response["Retry-After"] = str(trouble.retry_after)
+def _refused(trouble: Trouble) -> HttpResponse:
+    errors = REFUSALS[trouble.kind]
+    response = errors[trouble.reason or next(iter(errors))].response()
+    if trouble.kind == "rate_limited":
+        response["Retry-After"] = str(trouble.retry_after)
     return response
 
 
-def _quota(_trouble: Trouble) -> HttpResponse:
-    return errors.GoogleError(
-        403, "rateLimitExceeded", "Rate Limit Exceeded", domain="usageLimits"
-    ).response()
-
-
-def _server_error(_trouble: Trouble) -> HttpResponse:
-    return errors.GoogleError(503, "backendError", "Backend Error").response()
-
-
 def _html(_trouble: Trouble) -> HttpResponse:
-    return HttpResponse("<!doctype html><title>Sorry</title><p>Please sign in to the network.")
+    return HttpResponse(_PAGE)
+
+
+def _bad_gateway(_trouble: Trouble) -> HttpResponse:
+    return HttpResponse(_PAGE, status=502)
 
 
 def _nothing(_trouble: Trouble) -> HttpResponse:
-    return HttpResponse(b"", content_type="application/json; charset=UTF-8")
+    return HttpResponse(b"", content_type=JSON)
+
+
+def _redirect(trouble: Trouble) -> HttpResponse:
+    return HttpResponse(status=302, headers={"Location": trouble.location})
+
+
+def _large() -> Iterator[bytes]:
+    """A listing without events whose title goes on and on."""
+    yield b'{"kind":"calendar#events","summary":"'
+    for _ in range(_MEGABYTES * 16):
+        yield b"x" * 65_536
+    yield b'","items":[]}'
 
 
 def _too_much(_trouble: Trouble) -> StreamingHttpResponse:
-    def body() -> Iterator[bytes]:
-        yield b'{"kind":"calendar#events","summary":"'
-        for _ in range(_MEGABYTES * 16):
-            yield b"x" * 65_536
-        yield b'","items":[]}'
+    return StreamingHttpResponse(_large(), content_type=JSON)
 
-    return StreamingHttpResponse(body(), content_type="application/json; charset=UTF-8")
+
+def _gzip_bomb(_trouble: Trouble) -> HttpResponse:
+    return HttpResponse(_packed(), content_type=JSON, headers={"Content-Encoding": "gzip"})
+
+
+@functools.cache
+def _packed() -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, _GZIP)
+    return b"".join(packer.compress(piece) for piece in _large()) + packer.flush()
 
 
 def _cut_off(_trouble: Trouble) -> StreamingHttpResponse:
@@ -67,7 +85,7 @@ def _cut_off(_trouble: Trouble) -> StreamingHttpResponse:
         # The server drops the connection at this error, which is the point.
         raise ConnectionResetError(errno.ECONNRESET, "cut off on purpose")
 
-    response = StreamingHttpResponse(body(), content_type="application/json; charset=UTF-8")
+    response = StreamingHttpResponse(body(), content_type=JSON)
     response["Content-Length"] = "5000"
     return response
 
@@ -81,16 +99,43 @@ def _invalid_grant(_trouble: Trouble) -> HttpResponse:
     return JsonResponse({"error": "invalid_grant", "error_description": description}, status=400)
 
 
+def _drip(trouble: Trouble, request: HttpRequest, real: Real) -> HttpResponseBase:
+    whole = real(request)
+    if not isinstance(whole, HttpResponse):
+        return whole
+
+    def body() -> Iterator[bytes]:
+        content, at, hurried = whole.content, 0, False
+        while at < len(content):
+            size = len(content) if hurried else trouble.piece
+            yield content[at : at + size]
+            at += size
+            hurried = hurried or pause(trouble.milliseconds)
+
+    response = StreamingHttpResponse(
+        body(), status=whole.status_code, content_type=whole.headers.get("Content-Type")
+    )
+    response["Content-Length"] = str(len(whole.content))
+    return response
+
+
+# Instead of the real answer.
 _ANSWERS: dict[str, Callable[[Trouble], HttpResponseBase]] = {
-    "unauthorized": _unauthorized,
-    "gone": _gone,
-    "rate_limited": _rate_limited,
-    "quota": _quota,
-    "server_error": _server_error,
     "html": _html,
+    "bad_gateway": _bad_gateway,
     "nothing": _nothing,
+    "redirect": _redirect,
     "too_much": _too_much,
+    "gzip_bomb": _gzip_bomb,
     "cut_off": _cut_off,
     "invalid_client": _invalid_client,
     "invalid_grant": _invalid_grant,
+}
+# Made of the real answer.
+_SPOILT: dict[str, Callable[[Trouble, HttpRequest, Real], HttpResponseBase]] = {
+    "drip": _drip,
+    "endless_pages": lambda _trouble, request, real: paging.endless(request, real),
+    "same_page_token": lambda _trouble, request, real: paging.same_token(request, real),
+    "page_repeated": lambda _trouble, request, real: paging.repeated(request, real),
+    "event_twice": lambda _trouble, request, real: paging.entry_twice(request, real),
 }

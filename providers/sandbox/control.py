@@ -17,6 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 from providers.sandbox import switches, trouble
 from providers.sandbox.google.errors import GoogleError, not_found
 from providers.sandbox.google.times import zone_of
+from providers.sandbox.kinds import KINDS
 from providers.sandbox.models import Account, Consent
 from providers.sandbox.oauth.grants import end_grant, put_client
 from providers.sandbox.seed.people import add_account
@@ -123,6 +124,12 @@ def troubles(request: HttpRequest, body: Json) -> Json:
     if request.method == "DELETE":
         trouble.clear()
     return {"troubles": trouble.listed()}
+
+
+@controls("GET")
+def kinds(_request: HttpRequest, _body: Json) -> Json:
+    """The kinds of trouble: what each does, its targets, its reasons, what it needs."""
+    return {"kinds": {name: asdict(kind) for name, kind in KINDS.items()}}
 
 
 @controls("GET", "DELETE")

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
-from providers.sandbox import trouble
+from providers.sandbox import paging, trouble
 from providers.sandbox.answers import answer
 from providers.sandbox.models import IssuedCode
 from providers.sandbox.oauth.grants import digest, owner_of_token
@@ -58,7 +58,8 @@ class TroubleAndLog:
         wait, met = trouble.take(target, account)
         if wait:
             trouble.pause(wait)
-        response = answer(met) if met else self.get_response(request)
+        paging.understand(request)
+        response = answer(met, request, self.get_response) if met else self.get_response(request)
         _record(request, target, response, met.kind if met else None)
         return response
 

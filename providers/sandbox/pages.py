@@ -15,6 +15,7 @@ from providers.sandbox.google import resources, store, times
 from providers.sandbox.google.access import ROLES
 from providers.sandbox.google.errors import GoogleError
 from providers.sandbox.google.store import Change
+from providers.sandbox.kinds import KINDS, TARGETS
 from providers.sandbox.models import Account, CalendarEntry, Consent, Event
 from providers.sandbox.oauth.grants import end_grant
 from providers.sandbox.oauth.scopes import SCOPES
@@ -30,8 +31,8 @@ def home(request: HttpRequest) -> HttpResponse:
         "accounts": Account.objects.prefetch_related("entries__calendar"),
         "grants": [(each, [SCOPES.get(s, s) for s in each.scopes.split()]) for each in consents],
         "troubles": trouble.listed(),
-        "kinds": trouble.KINDS,
-        "targets": trouble.TARGETS,
+        "kinds": {name: kind.text for name, kind in KINDS.items() if not kind.needs},
+        "targets": TARGETS,
     }
     return render(request, "sandbox/home.html", context)
 

@@ -13,6 +13,7 @@ class Switches:
     `rotate_refresh_tokens`: each refresh gives a new refresh token, and using an old one again ends
     the whole family (RFC 9700 section 4.14.2). Google itself does not rotate.
     `omit_refresh_token`: a code exchange never gives a refresh token.
+    `page_size`: the most entries of a page of a listing; 0 for as many as Google gives.
     `channel_seconds`: the longest life of a watch channel.
     `push_times`: how often each message is posted; 2 doubles it, 0 loses it.
     `push_late_milliseconds`: how long a message waits before it is posted.
@@ -23,6 +24,7 @@ class Switches:
     access_token_seconds: int = 3600
     rotate_refresh_tokens: bool = False
     omit_refresh_token: bool = False
+    page_size: int = 0
     channel_seconds: int = 604_800
     push_times: int = 1
     push_late_milliseconds: int = 0
@@ -94,6 +96,11 @@ def reset() -> Switches:
 def rotates_refresh_tokens(email: str) -> bool:
     """Whether a refresh by this account gives a new refresh token."""
     return _state.switches.rotate_refresh_tokens or of_account(email).rotate_refresh_tokens
+
+
+def page_size(asked: int, most: int) -> int:
+    """The size of a page, of which so many entries were asked for and `most` are allowed."""
+    return min(asked, most, _state.switches.page_size or most)
 
 
 def access_token_seconds(_request: object) -> int:

@@ -5,29 +5,18 @@ from collections import Counter, deque
 from dataclasses import asdict, dataclass
 from typing import Any
 
-KINDS = {
-    "unauthorized": "401, as if the access token had expired",
-    "gone": "410 fullSyncRequired",
-    "rate_limited": "429 with Retry-After (`retry_after` seconds)",
-    "quota": "403 rateLimitExceeded",
-    "server_error": "503 backendError",
-    "html": "200 with a web page",
-    "nothing": "200 with an empty body",
-    "too_much": "200 with a body of 200 MB",
-    "hang": "waits `milliseconds` before it answers",
-    "latency": "adds `milliseconds` to each answer",
-    "invalid_client": "token endpoint: 401 invalid_client",
-    "invalid_grant": "token endpoint: 400 invalid_grant",
-    "cut_off": "a body shorter than its Content-Length",
-}
-TARGETS = ("token", "userinfo", "calendars", "events", "channels", "revoke")
-_WAITING = ("hang", "latency")
+from providers.sandbox.kinds import KINDS, TARGETS
+
 _LOG_LENGTH = 10_000
 
 
 @dataclass
 class Trouble:
-    """One ordered trouble. `times` None: until cleared. `after`: so many requests pass first."""
+    """One ordered trouble. `times` None: until cleared. `after`: so many requests pass first.
+
+    `account`: only requests of this one. The other fields are for some kinds: `reason` one of the
+    kind's, `retry_after` seconds, `milliseconds`, `location` an address, `piece` bytes.
+    """
 
     kind: str
     target: str
@@ -36,6 +25,9 @@ class Trouble:
     retry_after: int = 30
     milliseconds: int = 1000
     after: int = 0
+    reason: str | None = None
+    location: str = ""
+    piece: int = 1
     number: int = 0
 
     def check(self) -> None:
@@ -44,11 +36,18 @@ class Trouble:
             raise ValueError(f"Unknown kind {self.kind!r}. Known: {', '.join(KINDS)}.")
         if self.target not in TARGETS:
             raise ValueError(f"Unknown target {self.target!r}. Known: {', '.join(TARGETS)}.")
-        if self.kind in {"invalid_client", "invalid_grant"} and self.target != "token":
-            raise ValueError(f"{self.kind} is an answer of the token endpoint.")
-        for name in ("retry_after", "milliseconds", "after"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be a whole number from 0.")
+        kind = KINDS[self.kind]
+        if self.target not in kind.targets:
+            raise ValueError(f"{self.kind} can strike at {', '.join(kind.targets)} only.")
+        if self.reason is not None and self.reason not in kind.reasons:
+            known = ", ".join(kind.reasons) or "none"
+            raise ValueError(f"Unknown reason {self.reason!r} of {self.kind}. Known: {known}.")
+        for name in kind.needs:
+            if not getattr(self, name):
+                raise ValueError(f"{self.kind} needs {name}.")
+        for name, least in (("retry_after", 0), ("milliseconds", 0), ("after", 0), ("piece", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be a whole number from {least}.")
         if self.times is not None and self.times < 1:
             raise ValueError("times must be a whole number from 1, or null for 'until cleared'.")
 
@@ -102,12 +101,12 @@ def take(target: str, account: str | None) -> tuple[int, Trouble | None]:
         for trouble in list(_desk.troubles):
             if trouble.target != target or (trouble.account and trouble.account != account):
                 continue
-            if met is not None and trouble.kind not in _WAITING:
+            if met is not None and not KINDS[trouble.kind].waits:
                 continue
             if trouble.after > 0:
                 trouble.after -= 1
                 continue
-            if trouble.kind in _WAITING:
+            if KINDS[trouble.kind].waits:
                 wait += trouble.milliseconds
             else:
                 met = trouble
@@ -115,10 +114,10 @@ def take(target: str, account: str | None) -> tuple[int, Trouble | None]:
     return wait, met
 
 
-def pause(milliseconds: int) -> None:
-    """Wait, but no longer than until all troubles are cleared."""
+def pause(milliseconds: int) -> bool:
+    """Wait, but no longer than until all troubles are cleared; returns whether they were."""
     with _desk.lock:
-        _desk.lock.wait(milliseconds / 1000)
+        return _desk.lock.wait(milliseconds / 1000)
 
 
 def record(entry: dict[str, Any], *counted: str) -> None:

@@ -30,6 +30,7 @@ urlpatterns = [
     path("control/settings", control.settings_),
     path("control/revoke", control.revoke),
     path("control/troubles", control.troubles),
+    path("control/kinds", control.kinds),
     path("control/requests", control.requests),
     path("control/accounts/<str:email>/settings", control.account_settings),
     path("control/channels", control_channels.collection),

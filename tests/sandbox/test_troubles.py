@@ -2,6 +2,7 @@
 
 import threading
 import time
+import zlib
 
 import pytest
 import urllib3
@@ -22,8 +23,11 @@ def me(sandbox: SandboxProcess) -> Client:
     [
         ("unauthorized", 401, "authError"),
         ("gone", 410, "fullSyncRequired"),
+        ("bad_request", 400, "invalid"),
+        ("not_found", 404, "notFound"),
         ("rate_limited", 429, "rateLimitExceeded"),
         ("quota", 403, "rateLimitExceeded"),
+        ("forbidden", 403, "forbidden"),
         ("server_error", 503, "backendError"),
     ],
 )
@@ -38,6 +42,58 @@ def test_refusals(calm: SandboxProcess, me: Client, kind: str, status: int, reas
     assert me.api("GET", "users/me/calendarList").status == 200
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason", "status", "domain"),
+    [
+        ("quota", "rateLimitExceeded", 403, "usageLimits"),
+        ("quota", "userRateLimitExceeded", 403, "usageLimits"),
+        ("quota", "quotaExceeded", 403, "usageLimits"),
+        ("quota", "dailyLimitExceeded", 403, "usageLimits"),
+        ("forbidden", "forbidden", 403, "global"),
+        ("forbidden", "insufficientPermissions", 403, "global"),
+        ("forbidden", "accessNotConfigured", 403, "usageLimits"),
+        ("forbidden", "requiredAccessLevel", 403, "calendar"),
+        ("forbidden", "forbiddenForNonOrganizer", 403, "calendar"),
+        ("forbidden", "notACalendarUser", 403, "calendar"),
+        ("gone", "fullSyncRequired", 410, "calendar"),
+        ("gone", "updatedMinTooLongAgo", 410, "calendar"),
+        ("gone", "deleted", 410, "global"),
+        ("bad_request", "invalid", 400, "global"),
+        ("bad_request", "badRequest", 400, "global"),
+        ("bad_request", "timeRangeEmpty", 400, "calendar"),
+    ],
+)
+def test_each_reason(
+    calm: SandboxProcess, me: Client, kind: str, reason: str, status: int, domain: str
+) -> None:
+    calm.trouble(kind, "events", reason=reason)
+    answer = me.api("GET", EVENTS)
+    error = answer.json["error"]
+    assert (answer.status, error["code"], answer.reason) == (status, status, reason)
+    assert error["errors"][0]["domain"] == domain
+    assert error.get("status") == {403: "PERMISSION_DENIED", 400: "INVALID_ARGUMENT"}.get(status)
+    newer = {
+        "insufficientPermissions": "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+        "accessNotConfigured": "SERVICE_DISABLED",
+    }
+    assert [each["reason"] for each in error.get("details", [])] == (
+        [newer[reason]] if reason in newer else []
+    )
+    assert me.api("GET", EVENTS).status == 200
+
+
+def test_the_kinds_say_what_they_are(calm: SandboxProcess) -> None:
+    kinds = calm.control("GET", "kinds")["kinds"]
+    assert kinds["quota"]["reasons"][0] == "rateLimitExceeded"
+    assert kinds["endless_pages"]["targets"] == ["calendars", "events"]
+    assert kinds["redirect"]["needs"] == ["location"]
+    for name, kind in kinds.items():
+        needed = {"location": "/elsewhere"} if kind["needs"] else {}
+        for target in kind["targets"]:
+            calm.trouble(name, target, after=1_000, **needed)
+    assert all(kind["text"] for kind in kinds.values())
+
+
 def test_answers_that_are_no_answers(calm: SandboxProcess, me: Client) -> None:
     calm.trouble("html", "calendars")
     page = me.api("GET", "users/me/calendarList")
@@ -45,6 +101,17 @@ def test_answers_that_are_no_answers(calm: SandboxProcess, me: Client) -> None:
     assert page.headers["Content-Type"].startswith("text/html")
     calm.trouble("nothing", "calendars")
     assert me.api("GET", "users/me/calendarList").body == b""
+    calm.trouble("bad_gateway", "calendars")
+    page = me.api("GET", "users/me/calendarList")
+    assert (page.status, page.headers["Content-Type"][:9]) == (502, "text/html")
+
+
+@pytest.mark.parametrize("target", ["token", "events"])
+def test_a_redirect(calm: SandboxProcess, me: Client, target: str) -> None:
+    calm.trouble("redirect", target, location="http://169.254.169.254/latest")
+    answer = me.refresh() if target == "token" else me.api("GET", EVENTS)
+    assert (answer.status, answer.body) == (302, b"")
+    assert answer.headers["Location"] == "http://169.254.169.254/latest"
 
 
 def test_the_token_endpoint(calm: SandboxProcess, me: Client) -> None:
@@ -118,6 +185,38 @@ def test_a_body_that_goes_on(calm: SandboxProcess, me: Client) -> None:
     assert me.api("GET", EVENTS).status == 200
 
 
+def test_a_body_that_unpacks_to_much_more(calm: SandboxProcess, me: Client) -> None:
+    calm.trouble("gzip_bomb", "events")
+    response = me.http.request(
+        "GET", f"{calm.url}/calendar/v3/{EVENTS}", headers=_bearer(me), decode_content=False
+    )
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert len(response.data) < 1_000_000
+    unpacked = zlib.decompress(response.data, 16 + zlib.MAX_WBITS)
+    assert len(unpacked) > 200_000_000
+    assert unpacked.endswith(b'","items":[]}')
+
+
+def test_a_body_in_drops(calm: SandboxProcess, me: Client) -> None:
+    whole = me.api("GET", EVENTS, maxResults=1)
+    calm.trouble("drip", "events", milliseconds=50, piece=len(whole.body) // 4)
+    before = time.monotonic()
+    assert me.api("GET", EVENTS, maxResults=1).body == whole.body
+    assert time.monotonic() - before >= 0.2
+    calm.trouble("drip", "events", milliseconds=60_000)
+    answers = []
+    waiting = threading.Thread(
+        target=lambda: answers.append(me.api("GET", EVENTS, maxResults=1).body)
+    )
+    waiting.start()
+    while calm.control("GET", "troubles")["troubles"]:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    calm.control("DELETE", "troubles")
+    waiting.join(10)
+    assert answers == [whole.body], "clearing lets the rest out at once"
+
+
 def test_a_body_that_is_cut_off(calm: SandboxProcess, me: Client) -> None:
     calm.trouble("cut_off", "events")
     with pytest.raises(urllib3.exceptions.ProtocolError):
@@ -135,6 +234,11 @@ def test_a_body_that_is_cut_off(calm: SandboxProcess, me: Client) -> None:
         {"kind": "hang", "target": "events", "milliseconds": -1},
         {"kind": "gone", "target": "events", "color": "red"},
         {"kind": "gone"},
+        {"kind": "gone", "target": "events", "reason": "rateLimitExceeded"},
+        {"kind": "html", "target": "events", "reason": "backendError"},
+        {"kind": "redirect", "target": "events"},
+        {"kind": "drip", "target": "events", "piece": 0},
+        {"kind": "endless_pages", "target": "token"},
     ],
 )
 def test_orders_that_make_no_sense(calm: SandboxProcess, order: dict[str, object]) -> None:

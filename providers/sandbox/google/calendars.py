@@ -5,6 +5,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.views.decorators.http import require_GET
 
+from providers.sandbox import switches
 from providers.sandbox.google.access import (
     READ_CALENDAR,
     READ_ENTRY,
@@ -33,7 +34,7 @@ _CONFERENCES = {"allowedConferenceSolutionTypes": ["hangoutsMeet"]}
 def calendar_list(call: Call) -> HttpResponse:
     """calendarList.list: at most 250 a page; with `syncToken` the changed ones, also deleted."""
     query, scope = call.request.GET, f"list:{call.account.pk}"
-    size = min(number(query, "maxResults", 100), 250)
+    size = switches.page_size(number(query, "maxResults", 100), 250)
     shape = shape_of(query.lists())
     entries = CalendarEntry.objects.select_related("calendar", "calendar__owner").filter(
         account=call.account

@@ -21,14 +21,24 @@ _STATUS_NAMES = {
 
 
 class GoogleError(Exception):
-    """A refusal: HTTP status, Google's `reason`, and a text nobody should branch on."""
+    """A refusal: HTTP status, Google's `reason`, and a text nobody should branch on.
+
+    `detail` is the reason in the newer notation (`google.rpc.ErrorInfo`), which only some have.
+    """
 
     def __init__(
-        self, status: int, reason: str, message: str, *, domain: str = "global", **where: str
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        domain: str = "global",
+        detail: str = "",
+        **where: str,
     ) -> None:
         super().__init__(message)
         self.status, self.reason, self.message, self.domain = status, reason, message, domain
-        self.where = where
+        self.detail, self.where = detail, where
 
     def response(self) -> HttpResponse:
         """The JSON answer."""
@@ -41,6 +51,9 @@ class GoogleError(Exception):
         body: dict[str, Any] = {"code": self.status, "message": self.message, "errors": [first]}
         if self.status in _STATUS_NAMES:
             body["status"] = _STATUS_NAMES[self.status]
+        if self.detail:
+            kind = "type.googleapis.com/google.rpc.ErrorInfo"
+            body["details"] = [{"@type": kind, "reason": self.detail, "domain": "googleapis.com"}]
         response = HttpResponse(
             orjson.dumps({"error": body}),
             status=self.status,
@@ -75,6 +88,12 @@ def unauthorized() -> GoogleError:
         location="Authorization",
         locationType="header",
     )
+
+
+def updated_min_too_long_ago() -> GoogleError:
+    """410: changes are not remembered for so long."""
+    message = "The requested minimum modification time lies too far in the past."
+    return GoogleError(410, "updatedMinTooLongAgo", message, domain="calendar")
 
 
 def full_sync_required() -> GoogleError:

@@ -10,7 +10,7 @@ from django.http import HttpResponse, QueryDict
 from providers.sandbox import switches
 from providers.sandbox.google import resources, times
 from providers.sandbox.google.access import JSON, Call
-from providers.sandbox.google.errors import GoogleError, invalid
+from providers.sandbox.google.errors import GoogleError, invalid, updated_min_too_long_ago
 from providers.sandbox.google.parameters import flag, moment, number
 from providers.sandbox.google.tokens import (
     Page,
@@ -67,7 +67,7 @@ def list_events(call: Call, entry: CalendarEntry) -> HttpResponse:
     """One page. Raises 400 for bad parameters, 410 for a sync token that is not valid."""
     query, calendar = call.request.GET, entry.calendar
     scope, shape = f"events:{calendar.pk}", shape_of(query.lists())
-    size = min(number(query, "maxResults", 250), 2500)
+    size = switches.page_size(number(query, "maxResults", 250), 2500)
     page = Page(seq=calendar.last_seq, after=(), shape=shape)
     if "pageToken" in query:
         page = read_page_token(query["pageToken"], scope, shape)
@@ -145,8 +145,7 @@ def _filter(select: _Select, query: QueryDict) -> None:
     updated = moment(query, "updatedMin")
     if updated is not None:
         if updated * 1000 < times.now_ms() - _UPDATED_MIN_DAYS * 86_400_000:
-            message = "The requested minimum modification time lies too far in the past."
-            raise GoogleError(410, "updatedMinTooLongAgo", message, domain="calendar")
+            raise updated_min_too_long_ago()
         select.add("updated_ms >= %s", updated * 1000)
     elif not flag(query, "showDeleted", False):
         # Cancelled instances of living series are told all the same, when series are not expanded.
