@@ -31,8 +31,11 @@ Control = Callable[Concatenate[HttpRequest, Json, P], Json]
 Endpoint = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
-def controls(*methods: str) -> Callable[[Control[P]], Endpoint[P]]:
-    """Make a JSON view of a function that takes (request, body, …) and returns a dict."""
+def controls(*methods: str, reads_body: bool = True) -> Callable[[Control[P]], Endpoint[P]]:
+    """Make a JSON view of a function that takes (request, body, …) and returns a dict.
+
+    `reads_body=False` leaves the body to the function, which then gets an empty dict.
+    """
 
     def wrap(view: Control[P]) -> Endpoint[P]:
         @functools.wraps(view)
@@ -40,7 +43,7 @@ def controls(*methods: str) -> Callable[[Control[P]], Endpoint[P]]:
             if request.method not in methods:
                 return HttpResponseNotAllowed(methods)
             try:
-                body = orjson.loads(request.body or b"{}")
+                body = orjson.loads(request.body or b"{}") if reads_body else {}
                 content = orjson.dumps(view(request, body, *args, **kwargs))
             except GoogleError as error:
                 return error.response()

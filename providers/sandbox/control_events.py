@@ -19,20 +19,23 @@ _TRUSTED = Change(trusted=True)
 
 @controls("GET", "POST")
 def collection(request: HttpRequest, body: Json, calendar_id: str) -> Json:
-    """GET `?singleEvents=true`: `{"items"}`, all live resources. POST Google's fields: an event."""
-    calendar = _calendar(calendar_id)
+    """GET `?singleEvents=true`: `{"items"}`, all live resources. POST Google's fields: an event.
+
+    Raw events (control_raw) are left out.
+    """
+    calendar = calendar_called(calendar_id)
     if request.method == "POST":
         return store.insert(calendar, body, _TRUSTED)
     hidden = Event.MASTER if request.GET.get("singleEvents") == "true" else Event.INSTANCE
     rows = Event.objects.filter(calendar=calendar).exclude(status="cancelled")
-    rows = rows.exclude(kind=hidden, exception=False).order_by("pk")
+    rows = rows.exclude(kind=hidden, exception=False).exclude(kind=Event.RAW).order_by("pk")
     return {"items": [orjson.loads(text) for text in rows.values_list("body", flat=True)]}
 
 
 @controls("GET", "PATCH", "DELETE")
 def item(request: HttpRequest, body: Json, calendar_id: str, event_id: str) -> Json:
     """GET, PATCH (null removes a field) or DELETE one event, series or instance."""
-    calendar = _calendar(calendar_id)
+    calendar = calendar_called(calendar_id)
     if request.method == "PATCH":
         return store.patch(calendar, event_id, body, _TRUSTED)
     if request.method == "DELETE":
@@ -46,13 +49,13 @@ def touch(_request: HttpRequest, body: Json, calendar_id: str) -> Json:
 
     Which ones is random, but the same for the same seed. Answers `{"touched": n, "ids": […]}`.
     """
-    calendar = _calendar(calendar_id)
+    calendar = calendar_called(calendar_id)
     chance = random.Random(body.get("seed", 0))
     with transaction.atomic(), connection.cursor() as cursor:
         rows: list[tuple[Any, ...]] = list(
             Event.objects.filter(calendar=calendar)
             .exclude(status="cancelled")
-            .exclude(kind=Event.MASTER)
+            .exclude(kind__in=(Event.MASTER, Event.RAW))
             .order_by("pk")
             .values_list("pk", "kind", "body")
         )
@@ -78,11 +81,12 @@ def touch(_request: HttpRequest, body: Json, calendar_id: str) -> Json:
 @controls("POST")
 def empty(_request: HttpRequest, body: Json, calendar_id: str) -> Json:
     """`{on: true}`: the listing is suddenly empty; `{on: false}`: as it was."""
-    switches.set_emptied(_calendar(calendar_id).google_id, bool(body["on"]))
+    switches.set_emptied(calendar_called(calendar_id).google_id, bool(body["on"]))
     return {"on": switches.is_emptied(calendar_id)}
 
 
-def _calendar(calendar_id: str) -> Calendar:
+def calendar_called(calendar_id: str) -> Calendar:
+    """The calendar with this id. Raises 404."""
     calendar = Calendar.objects.select_related("owner").filter(google_id=calendar_id).first()
     if calendar is None:
         raise not_found()

@@ -74,15 +74,16 @@ class CalendarEntry(models.Model):
 
 
 class Event(models.Model):
-    """One row of a listing: a single event, the master of a series, or one instance of it.
+    """One row of a listing: a single event, the master of a series, one instance of it, or raw.
 
     `body` is the finished JSON of Google's event resource, so that a listing only joins texts.
     `starts` and `ends` are Unix seconds (end exclusive; whole days in the calendar's zone). `seq`
     is the number of the last change, unique in the calendar. `exception` marks an instance that
-    differs from its series.
+    differs from its series. A raw row holds any JSON somebody gave to the control API; only
+    listings and events.get read it, to the letter.
     """
 
-    SINGLE, MASTER, INSTANCE = "single", "master", "instance"
+    SINGLE, MASTER, INSTANCE, RAW = "single", "master", "instance", "raw"
 
     calendar = models.ForeignKey(
         Calendar, on_delete=models.CASCADE, related_name="events", db_index=False

@@ -122,7 +122,10 @@ def event_link(request: HttpRequest) -> HttpResponse:
         raise Http404 from None
     event_id, _, calendar_id = text.partition(" ")
     event = get_object_or_404(Event, event_id=event_id, calendar__google_id=calendar_id)
-    body = orjson.dumps(orjson.loads(event.body), option=orjson.OPT_INDENT_2).decode()
+    if event.kind == Event.RAW:
+        body = event.body
+    else:
+        body = orjson.dumps(orjson.loads(event.body), option=orjson.OPT_INDENT_2).decode()
     return render(request, "sandbox/event.html", {"body": body, "calendar_id": calendar_id})
 
 
@@ -157,7 +160,7 @@ def _calendar_page(
     zone = times.zone_of(entry.calendar.time_zone)
     now = datetime.now(UTC)
     rows = (
-        entry.calendar.events.exclude(kind=Event.MASTER)
+        entry.calendar.events.exclude(kind__in=(Event.MASTER, Event.RAW))
         .exclude(status="cancelled")
         .filter(ends__gt=int(now.timestamp()))
         .order_by("starts", "pk")[:_SHOWN]

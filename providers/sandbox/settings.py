@@ -18,6 +18,7 @@ ALLOWED_HOSTS = [
 ]
 ROOT_URLCONF = "providers.sandbox.urls"
 APPEND_SLASH = False
+DATA_UPLOAD_MAX_MEMORY_SIZE = 32_000_000  # a raw event may be large
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"

@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from oauth2_provider.views import JwksInfoView
 
-from providers.sandbox import control, control_channels, control_events, pages
+from providers.sandbox import control, control_channels, control_events, control_raw, pages
 from providers.sandbox.google import calendars, channels, events
 from providers.sandbox.oauth import authorize, tokens
 
@@ -37,6 +37,8 @@ urlpatterns = [
     path("control/channels/<str:channel_id>/notify", control_channels.notify),
     path("control/calendars/<str:calendar_id>/events", control_events.collection),
     path("control/calendars/<str:calendar_id>/events/<str:event_id>", control_events.item),
+    path("control/calendars/<str:calendar_id>/raw-events", control_raw.collection),
+    path("control/calendars/<str:calendar_id>/raw-events/<str:name>", control_raw.item),
     path("control/calendars/<str:calendar_id>/touch", control_events.touch),
     path("control/calendars/<str:calendar_id>/empty", control_events.empty),
     path("", pages.home, name="home"),

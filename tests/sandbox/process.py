@@ -86,10 +86,18 @@ class SandboxProcess:
 
     def control(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """Call `/control/{path}` and return its JSON. Raises ControlError unless it answers 200."""
+        content = None if body is None else orjson.dumps(body)
+        return self._control(method, path, content)
+
+    def _raw(self, method: str, calendar_id: str, name: str, content: bytes | None) -> None:
+        path = f"calendars/{quote(calendar_id, safe='')}/raw-events/{quote(name, safe='')}"
+        self._control(method, path, content)
+
+    def _control(self, method: str, path: str, content: bytes | None) -> dict[str, Any]:
         response = self._http.request(
             method,
             f"{self.url}/control/{path}",
-            body=None if body is None else orjson.dumps(body),
+            body=content,
             headers={"Content-Type": "application/json"},
         )
         if response.status != 200:
@@ -102,6 +110,14 @@ class SandboxProcess:
     ) -> dict[str, Any]:
         """Call `/control/calendars/{calendar_id}/{path}`, with the id percent-encoded."""
         return self.control(method, f"calendars/{quote(calendar_id, safe='')}/{path}", body)
+
+    def raw_event(self, calendar_id: str, name: str, content: bytes) -> None:
+        """Let the calendar list this JSON to the letter; see tests/sandbox/malformed.py."""
+        self._raw("PUT", calendar_id, name, content)
+
+    def remove_raw_event(self, calendar_id: str, name: str) -> None:
+        """Delete a raw event; what is left is a cancelled one with the id `name`."""
+        self._raw("DELETE", calendar_id, name, None)
 
     def account(self, email: str, **fields: Any) -> str:
         """Create an account (`events=N`: N plain events); its main calendar has the id `email`."""

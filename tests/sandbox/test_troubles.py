@@ -3,6 +3,7 @@
 import threading
 import time
 import zlib
+from typing import Any
 
 import pytest
 import urllib3
@@ -88,7 +89,7 @@ def test_the_kinds_say_what_they_are(calm: SandboxProcess) -> None:
     assert kinds["endless_pages"]["targets"] == ["calendars", "events"]
     assert kinds["redirect"]["needs"] == ["location"]
     for name, kind in kinds.items():
-        needed = {"location": "/elsewhere"} if kind["needs"] else {}
+        needed: dict[str, Any] = {"location": "/elsewhere"} if kind["needs"] else {}
         for target in kind["targets"]:
             calm.trouble(name, target, after=1_000, **needed)
     assert all(kind["text"] for kind in kinds.values())

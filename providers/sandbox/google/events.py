@@ -5,6 +5,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from providers.sandbox.google import store
 from providers.sandbox.google.access import (
+    JSON,
     READ_EVENTS,
     ROLES,
     WRITE_EVENTS,
@@ -16,7 +17,7 @@ from providers.sandbox.google.errors import GoogleError, not_found
 from providers.sandbox.google.listing import list_events
 from providers.sandbox.google.resources import reduced
 from providers.sandbox.google.store import Change
-from providers.sandbox.models import Calendar
+from providers.sandbox.models import Calendar, Event
 
 
 @csrf_exempt
@@ -49,7 +50,10 @@ def _list(call: Call, calendar_id: str) -> HttpResponse:
 @method(READ_EVENTS)
 def _get(call: Call, calendar_id: str, event_id: str) -> HttpResponse:
     entry = call.entry(calendar_id)
-    resource = store.loads(store.get(entry.calendar, event_id))
+    row = store.get(entry.calendar, event_id)
+    if row.kind == Event.RAW:
+        return HttpResponse(row.body, content_type=JSON)
+    resource = store.loads(row)
     if call.request.headers.get("If-None-Match") == resource["etag"]:
         return HttpResponse(status=304, headers={"ETag": resource["etag"]})
     return _answer(reduced(resource, call.sees(entry)))

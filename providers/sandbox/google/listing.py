@@ -36,6 +36,7 @@ _NOT_WITH_TOKEN = (
 # A listing that is not of the whole calendar ends without a sync token; a time window does not
 # count.
 _NO_TOKEN_AFTER = frozenset(_NOT_WITH_TOKEN) - {"timeMin", "timeMax"}
+_LOOKED_INTO = frozenset({"iCalUID", "q", "privateExtendedProperty", "sharedExtendedProperty"})
 _UPDATED_MIN_DAYS = 28
 
 
@@ -102,7 +103,7 @@ def list_events(call: Call, entry: CalendarEntry) -> HttpResponse:
 def _joined(head: dict[str, Any], rows: list[tuple[Any, ...]], sees: str) -> bytes:
     bodies = [row[0] for row in rows]
     if sees != "all":
-        bodies = [orjson.dumps(resources.reduced(orjson.loads(body), sees)) for body in bodies]
+        bodies = [_reduced(body, sees) for body in bodies]
     opening = orjson.dumps(head)[:-1] + b',"items":['
     if not bodies:
         return opening + b"]}"
@@ -110,6 +111,13 @@ def _joined(head: dict[str, Any], rows: list[tuple[Any, ...]], sees: str) -> byt
     bodies[0] = opening + bodies[0]
     bodies[-1] += b"]}"
     return b",".join(bodies)
+
+
+def _reduced(body: bytes, sees: str) -> bytes:
+    try:
+        return orjson.dumps(resources.reduced(orjson.loads(body), sees))
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
+        return body  # a raw event that is no resource
 
 
 def _head(entry: CalendarEntry, seq: int) -> dict[str, Any]:
@@ -178,12 +186,13 @@ def _window(select: _Select, query: QueryDict) -> None:
 
 
 def _filter_more(select: _Select, query: QueryDict) -> None:
-    """The filters that look into the resource."""
+    """The filters that look into the resource; raw events pass `eventTypes` and nothing else."""
+    if query.keys() & _LOOKED_INTO:
+        select.add("kind <> 'raw'")
     if kinds := query.getlist("eventTypes"):
         marks = ", ".join(["%s"] * len(kinds))
-        select.add(
-            f"(status = 'cancelled' OR json_extract(body, '$.eventType') IN ({marks}))", *kinds
-        )
+        inside = f"json_extract(body, '$.eventType') IN ({marks})"
+        select.add(f"(status = 'cancelled' OR kind = 'raw' OR {inside})", *kinds)
     if uid := query.get("iCalUID"):
         select.add("json_extract(body, '$.iCalUID') = %s", uid)
     if words := query.get("q"):

@@ -178,6 +178,8 @@ def _cancel(calendar: Calendar, rows: Iterable[Event], *, exception: bool | None
 
 def _living(calendar: Calendar, event_id: str, change: Change) -> Event:
     row = get(calendar, event_id)
+    if row.kind == Event.RAW:
+        raise not_found()
     master = row if row.kind != Event.INSTANCE else get(calendar, row.series_id)
     if master.status == "cancelled":
         raise _deleted()
