@@ -1,5 +1,7 @@
 """The control API for tests: clients, accounts, settings, grants, troubles, the request log.
 
+All paths, kinds and switches: docs/sandbox.md.
+
 JSON in, JSON out. 400 `{"error": text}` for an order that makes no sense, 404 for what does not
 exist.
 """
