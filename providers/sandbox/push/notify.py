@@ -40,11 +40,12 @@ def calendar_changed(calendar_pk: int) -> None:
     """Tell all live channels of the calendar, once for each committed change.
 
     A transaction may take several change numbers; the first call after it tells the last of them.
+    Changes at the same moment may share a message.
     """
     live = Channel.objects.select_related("calendar").filter(
         calendar_id=calendar_pk, stopped=False, expiration_ms__gt=times.now_ms()
     )
-    for channel in live.filter(told_seq__lt=F("calendar__last_seq")):
+    for channel in live:
         with transaction.atomic():
             seq = Calendar.objects.values_list("last_seq", flat=True).get(pk=calendar_pk)
             news = Channel.objects.filter(pk=channel.pk, told_seq__lt=seq)
