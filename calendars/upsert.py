@@ -20,13 +20,19 @@ from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 import msgspec
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from calendars.models import Event
 
 # Measured: smaller ones cost more statements, larger ones leave the server waiting for the first.
 CHUNK = 500
+
+# What the database says of a value that it does not take; `is_refusal` has the last word.
+REFUSALS = (DataError, IntegrityError, UnicodeEncodeError, OperationalError)
+# program_limit_exceeded, such as an id that is too long for its index: an OperationalError, among
+# them lost connections and deadlocks, which are nothing of the row's.
+_TOO_LARGE = "54000"
 
 T = TypeVar("T")
 
@@ -155,7 +161,7 @@ def write_events(
 
     `events` are consumed as they are written. A row whose etag is the same is not rewritten, unless
     the provider gives no etags. `listing` is noted on each written row, for the sweep. Raises
-    DataError or IntegrityError when a value does not fit its column: `write_events_singly` then
+    one of REFUSALS when a value does not fit its column: if it `is_refusal`, `write_events_singly`
     finds out which.
     """
     now = timezone.now()
@@ -177,9 +183,18 @@ def write_events_singly(
                 changed += write_events(
                     calendar_id=calendar_id, source_id=source_id, listing=listing, events=[event]
                 )
-        except (DataError, IntegrityError, UnicodeEncodeError):
+        except REFUSALS as error:
+            if not is_refusal(error):
+                raise
             refused.append(event.id)
     return changed, refused
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the database refuses what a row says; else it is the database that is in trouble."""
+    if isinstance(error, OperationalError):
+        return getattr(error.__cause__, "sqlstate", None) == _TOO_LARGE
+    return isinstance(error, REFUSALS)
 
 
 def remove_events(*, source_id: uuid.UUID, ids: Iterable[str]) -> int:

@@ -123,7 +123,11 @@ class RemoteEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class InvalidEvent:
-    """An event that could not be understood. It is counted and left out; the run goes on."""
+    """An event that could not be understood. It goes into quarantine; the run goes on.
+
+    `reason` is kept and shown to staff: it says nothing of what the event holds. `id` is empty when
+    not even that could be read.
+    """
 
     id: str
     reason: str

@@ -14,12 +14,12 @@ _NEW = ("", "")
 class Difference:
     """A page, and `known`: (etag, status) of those of its events that are stored, by id.
 
-    `changed` are the ids to read and write, `unchanged` the other listed ones. `invalid` is
-    complete when `events()` was read to its end.
+    `changed` are the ids to read and write, `unchanged` the other listed ones, `versions` the
+    etags of both. `invalid` is complete when `events()` was read to its end.
     """
 
     def __init__(self, page: EventPage, known: Mapping[str, tuple[str, str]]) -> None:
-        versions = page.versions
+        self.versions = versions = page.versions
         self.listed = len(versions)
         # Without an etag nobody can tell.
         self.changed = [

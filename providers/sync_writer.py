@@ -8,14 +8,15 @@ from copy import copy
 from datetime import timedelta
 from typing import Any, TypedDict
 
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from calendars import upsert
 from calendars.models import Event
-from providers import scheduler
+from providers import quarantine, scheduler
 from providers.base import EventPage, EventQuery, InvalidEvent, Window
 from providers.errors import ProviderError
+from providers.http import clean_text
 from providers.models import ProviderConnection, SyncRun, SyncRunPage
 from providers.sync_difference import Difference
 from providers.sync_reader import ListingLoops, PageReader
@@ -103,7 +104,9 @@ class PageWriter:
             raise ListingLoops(f"More than {MOST_PAGES} pages.")
         try:
             self._commit(difference, singly=False)
-        except (DataError, IntegrityError, UnicodeEncodeError):
+        except upsert.REFUSALS as error:
+            if not upsert.is_refusal(error):
+                raise
             # A value that no column takes stops this event, not the calendar.
             self._commit(difference, singly=True)
         return bool(difference.next_page_token)
@@ -126,6 +129,13 @@ class PageWriter:
             invalid = difference.invalid + [
                 InvalidEvent(key, "refused by the database") for key in refused
             ]
+            kept = quarantine.settle(
+                lease=self._lease,
+                listing=run.listing,
+                versions=difference.versions,
+                removed=difference.removed,
+                invalid=invalid,
+            )
             if refused and not self._full:
                 self._lease.note(events_synced=source.events_synced + difference.balance(refused))
             progress = {
@@ -141,14 +151,19 @@ class PageWriter:
             } | ended
             if self._full and not self._compare and not difference.next_page_token:
                 # Nothing was there before: nothing can be left to sweep.
-                progress |= self._finish_listing(cursor=difference.next_cursor)
+                progress |= self._finish_listing(
+                    cursor=difference.next_cursor, quarantined=kept.count
+                )
             self._write_run(progress)
             # What could not be read is there nevertheless: its last good row stays.
-            seen = difference.unchanged + [event.id for event in invalid]
+            seen = difference.unchanged + [
+                event.id for event in invalid if quarantine.is_storable(event.id)
+            ]
             if self._full and seen and progress["phase"] != SyncRun.Phase.DONE:
                 SyncRunPage.objects.create(run=run, number=run.pages + 1, external_ids=seen)
         self._note_committed(progress)
-        self._log_invalid(invalid)
+        source.quarantined_count = kept.count
+        self._log_invalid(kept.news)
         if not self._full:
             source.events_synced += difference.balance(refused)
 
@@ -180,7 +195,9 @@ class PageWriter:
                     "heartbeat_at": timezone.now(),
                 }
                 if len(unseen) < SWEEP_BATCH:
-                    progress |= self._finish_listing(cursor=self.run.next_cursor)
+                    progress |= self._finish_listing(
+                        cursor=self.run.next_cursor, quarantined=self._source.quarantined_count
+                    )
                 self._write_run(progress)
             self._note_committed(progress)
             if len(unseen) < SWEEP_BATCH:
@@ -231,8 +248,9 @@ class PageWriter:
         if len(times) < EMPTY_LISTINGS - 1 or now - min(times) < EMPTY_FOR:
             raise SuddenlyEmpty("The calendar lists no events any more; the known ones are kept.")
 
-    def _finish_listing(self, *, cursor: str) -> dict[str, Any]:
+    def _finish_listing(self, *, cursor: str, quarantined: int) -> dict[str, Any]:
         """The end of a full listing, as `_finish`: now the rows can be counted."""
+        quarantine.sweep(lease=self._lease, listing=self.run.listing, count=quarantined)
         SyncRunPage.objects.filter(run=self.run).delete()
         live = Event.objects.filter(source=self._source).exclude(status=Event.Status.CANCELLED)
         return self._finish(cursor=cursor, events_synced=live.count())
@@ -271,8 +289,8 @@ class PageWriter:
     def _log_invalid(self, invalid: list[InvalidEvent]) -> None:
         for event in invalid[:INVALID_LOGGED_PER_PAGE]:
             logger.warning(
-                "external calendar %s: event %r left out: %s",
-                self._source.pk, event.id, event.reason,
+                "external calendar %s: event %.200r left out: %s",
+                self._source.pk, event.id, clean_text(event.reason, quarantine.REASON_LENGTH),
             )  # fmt: skip
 
 

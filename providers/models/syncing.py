@@ -54,6 +54,9 @@ class ExternalCalendar(models.Model):
     last_sync_at = models.DateTimeField(null=True, blank=True)
     last_full_sync_at = models.DateTimeField(null=True, blank=True)
     events_synced = models.PositiveBigIntegerField(default=0)
+    # How many rows QuarantinedEvent has: loaded with the lease, so that a sync without any asks for
+    # none.
+    quarantined_count = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -169,8 +172,9 @@ class SyncRunPage(models.Model):
 class QuarantinedEvent(models.Model):
     """An event that could not be read or stored, apart from the others: they go on without it.
 
-    No content is kept, only which event it is and why. It is tried again when its etag changes,
-    and at each full listing.
+    No content is kept, only which event it is and why. It is tried again when it changes, and at
+    each full listing (`providers.quarantine`); `times` counts how often it failed. `listing` is
+    that of the run that saw it last, as on events.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -181,6 +185,7 @@ class QuarantinedEvent(models.Model):
     etag = models.TextField(blank=True)
     reason = models.CharField(max_length=500)
     times = models.PositiveIntegerField(default=1)
+    listing = models.BigIntegerField(default=0, editable=False)
     first_seen_at = models.DateTimeField(default=timezone.now)
     last_seen_at = models.DateTimeField(default=timezone.now)
 
