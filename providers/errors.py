@@ -39,6 +39,10 @@ class InvalidResponse(ProviderUnavailable):
     code = "provider_invalid_response"
 
 
+class AnswerTooLarge(InvalidResponse):
+    """More bytes than are read. Asking for less at once may help."""
+
+
 class AddressBlocked(ProviderError):
     """A URL, or an address its host resolves to, that this deployment does not talk to."""
 

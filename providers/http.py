@@ -25,7 +25,13 @@ from urllib3 import exceptions as wire
 from urllib3.connection import HTTPConnection
 
 from providers.base import Response
-from providers.errors import AddressBlocked, InvalidResponse, ProviderUnavailable, RequestRefused
+from providers.errors import (
+    AddressBlocked,
+    AnswerTooLarge,
+    InvalidResponse,
+    ProviderUnavailable,
+    RequestRefused,
+)
 from providers.sockets import Guard, GuardedPools
 
 T = TypeVar("T")
@@ -91,8 +97,8 @@ class HttpClient:
         again as decompressed.
 
         Raises AddressBlocked, ProviderUnavailable (no connection, time-out, TLS, broken off),
-        InvalidResponse (too much, undecodable, not HTTP), RequestRefused (cannot be sent). None of
-        them holds the path, the query, a header or a body.
+        AnswerTooLarge, InvalidResponse (undecodable, not HTTP), RequestRefused (cannot be sent).
+        None of them holds the path, the query, a header or a body.
         """
         parts = self._check(url)
         host, limit = parts.host or "", max_bytes or self._max_bytes
@@ -153,10 +159,10 @@ def _read(answer: urllib3.BaseHTTPResponse, limit: int) -> bytes:
     """The body as sent. One read: the reader beneath it keeps the clock, and nothing is copied."""
     expected = answer.length_remaining
     if expected is not None and expected > limit:
-        raise InvalidResponse(f"The answer is larger than {limit} bytes.")
+        raise AnswerTooLarge(f"The answer is larger than {limit} bytes.")
     content = answer.read(limit + 1)
     if len(content) > limit:
-        raise InvalidResponse(f"The answer is larger than {limit} bytes.")
+        raise AnswerTooLarge(f"The answer is larger than {limit} bytes.")
     if expected is not None and len(content) < expected:
         raise http.client.IncompleteRead(b"")
     return content
@@ -176,7 +182,7 @@ def _decoded(content: bytes, encoding: str, limit: int) -> bytes:
         except zlib.error:
             continue
         if len(unpacked) > limit:
-            raise InvalidResponse(f"The answer is larger than {limit} bytes, decompressed.")
+            raise AnswerTooLarge(f"The answer is larger than {limit} bytes, decompressed.")
         if unpacker.eof:
             return unpacked
     raise InvalidResponse("The answer's compression is damaged.")
@@ -201,6 +207,9 @@ holds_nul = re.compile(rb"\\u0000").search  # twice as fast as `in` on a text fu
 _JSON_ESCAPE = re.compile(
     rb"\\(?:u(?P<unit>[0-9a-fA-F]{4})(?P<low>\\u[dD][c-fC-F][0-9a-fA-F]{2})?|.)", re.DOTALL
 )
+_JSON_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"|(?P<open>[\[{])|(?P<close>[\]}])', re.DOTALL)
+# No answer that we read goes as deep as a tenth of that.
+_DEEPEST = 100
 
 
 def repair_json(body: bytes) -> bytes:
@@ -220,18 +229,38 @@ def repair_json(body: bytes) -> bytes:
     return _JSON_ESCAPE.sub(repaired, body.decode("utf-8", "replace").encode())
 
 
+def _as_it_is(body: bytes) -> bytes:
+    return body
+
+
+def flatten_json(body: bytes) -> bytes:
+    """`body` with null for each value that lies in more than a hundred others. A decoder that meets
+    a thousand gives up the whole.
+    """
+    kept, depth, begin = [], 0, 0
+    for found in _JSON_BRACKET.finditer(body):
+        if found["open"]:
+            depth += 1
+            if depth == _DEEPEST + 1:
+                kept += [body[begin : found.start()], b"null"]
+        elif found["close"]:
+            depth -= 1
+            if depth == _DEEPEST:
+                begin = found.end()
+    # What never closes is not kept: it is no JSON either way.
+    return b"".join([*kept, body[begin:]]) if depth <= _DEEPEST else b"".join(kept)
+
+
 def decode_json(body: bytes, kind: type[T]) -> T:
     """`body` as a `kind`, repaired where needed. Raises InvalidResponse when it is not that."""
     if holds_nul(body):
         body = repair_json(body)
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
-        pass
-    try:
-        return msgspec.json.decode(repair_json(body), type=kind)
-    except (ValueError, RecursionError):
-        pass
+    for repaired in (_as_it_is, repair_json, flatten_json):
+        try:
+            body = repaired(body)
+            return msgspec.json.decode(body, type=kind)
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+            pass
     raise InvalidResponse("The answer is not the JSON that the protocol promises.")
 
 

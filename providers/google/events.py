@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from providers.base import RemoteAttendee, RemoteEvent
-from providers.google.times import identity, times_of
+from providers.google.times import aware, identity, times_of
 from providers.google.wire import Attendee, EntryPoint, Event
 
 # Google's own limit for a description is 8,192 characters; what other servers send is bounded here.
@@ -98,7 +98,7 @@ def to_remote(event: Event, *, calendar_zone: str, hides_details: bool = False) 
         meeting_url=_meeting(event, details),
         attendees=attendees,
         details=details,
-        remote_updated_at=event.updated,
+        remote_updated_at=event.updated and aware(event.updated),
     )
 
 

@@ -13,12 +13,16 @@ from providers.errors import InvalidResponse
 from providers.google.events import to_remote
 from providers.google.times import Unreadable
 from providers.google.wire import Event, EventHead, EventsPage
-from providers.http import clean_text, decode_json, repair_json
+from providers.http import clean_text, decode_json
 
 _head = msgspec.json.Decoder(EventHead).decode
 _event = msgspec.json.Decoder(Event).decode
 # msgspec's errors are ValueErrors; RecursionError is deeper nesting than it follows.
-_MALFORMED = (ValueError, RecursionError)
+_MALFORMED = (ValueError, RecursionError, InvalidResponse)
+_encode = msgspec.json.Encoder().encode
+# Bytes of JSON, once the texts are cut. Google's own limits (200 guests, 300 properties of 1,024
+# characters) keep its events far below.
+_LARGEST = 1024 * 1024
 
 
 class Page:
@@ -118,11 +122,14 @@ class Page:
                 return rescued
             event = rescued
         try:
-            return to_remote(
+            remote = to_remote(
                 event, calendar_zone=self._calendar_zone, hides_details=self._hides_details
             )
         except Unreadable as error:
             return InvalidEvent(event.id, str(error))
+        if len(raw) > _LARGEST and len(_encode(remote)) > _LARGEST:
+            return InvalidEvent(event.id, "it is larger than 1 MB")
+        return remote
 
 
 def _rescued(raw: msgspec.Raw) -> Event | InvalidEvent:
@@ -147,7 +154,7 @@ def _rescued_head(raw: msgspec.Raw) -> EventHead:
 
 
 def _repaired(raw: msgspec.Raw) -> Any:
-    return msgspec.json.decode(repair_json(bytes(raw)))
+    return decode_json(bytes(raw), object)
 
 
 def _without_nulls(value: Any) -> Any:

@@ -21,7 +21,7 @@ from providers.base import (
     RemoteCalendar,
     Response,
 )
-from providers.errors import CalendarNotFound, InvalidResponse, ScopeMissing
+from providers.errors import AnswerTooLarge, CalendarNotFound, InvalidResponse, ScopeMissing
 from providers.google.errors import failure
 from providers.google.page import Page
 from providers.google.times import zone
@@ -48,6 +48,9 @@ _COVERED_BY = {
         for name in ("calendar.events.readonly", "calendar.events", "calendar.readonly", "calendar")
     ),
 }
+# How many events a page holds at most; the next of these when that is more than can be read. A page
+# token is good for any of them.
+_PAGE_SIZES = ("2500", "250", "25")
 _MAX_CALENDAR_PAGES = 40  # of 250; nobody has ten thousand calendars, but a server can loop
 
 
@@ -126,7 +129,7 @@ class GoogleProvider(OAuth2Provider):
         with the same window and cursor:
         https://developers.google.com/workspace/calendar/api/guides/sync
         """
-        parameters = {"singleEvents": "true", "maxResults": "2500", "fields": EVENT_FIELDS}
+        parameters = {"singleEvents": "true", "fields": EVENT_FIELDS}
         if query.cursor:
             parameters["syncToken"] = query.cursor  # time bounds beside it are refused
         else:
@@ -135,7 +138,7 @@ class GoogleProvider(OAuth2Provider):
         if query.page_token:
             parameters["pageToken"] = query.page_token
         url = f"{registration.endpoints.api_root}/calendars/{_segment(query.calendar_id)}/events"
-        response = _request(http, url, parameters, token)
+        response = _fewer_at_once(http, url, parameters, token)
         if response.status != 200:
             raise failure(response, resuming=bool(query.cursor or query.page_token))
         return Page(response.body, query)
@@ -145,6 +148,19 @@ def _request(http: Http, url: str, parameters: Mapping[str, str], token: str) ->
     if parameters:
         url = f"{url}?{urlencode(parameters, safe='(),:')}"
     return http.request("GET", url, headers={"Authorization": f"Bearer {token}"})
+
+
+def _fewer_at_once(http: Http, url: str, parameters: Mapping[str, str], token: str) -> Response:
+    """A page as large as it may be. Long series with long descriptions, of which each occurrence
+    has its copy, can make a full one larger than any answer that is read.
+    """
+    *first, last = _PAGE_SIZES
+    for size in first:
+        try:
+            return _request(http, url, {**parameters, "maxResults": size}, token)
+        except AnswerTooLarge:
+            continue
+    return _request(http, url, {**parameters, "maxResults": last}, token)
 
 
 def _get(http: Http, url: str, parameters: Mapping[str, str], token: str, kind: type[T]) -> T:

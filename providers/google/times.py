@@ -113,6 +113,13 @@ def _midnight(day: dt.date, where: ZoneInfo | None) -> dt.datetime:
     return dt.datetime(day.year, day.month, day.day, tzinfo=where or _UTC).astimezone(_UTC)
 
 
+def aware(moment: dt.datetime) -> dt.datetime | None:
+    """A time that nothing hangs on: UTC without an offset, None where no database follows."""
+    if not 1 < moment.year < 9999:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=_UTC)
+
+
 def identity(moment: Moment | None) -> str:
     """An occurrence's original start, however it is presented: a date, or a time as `…Z`."""
     if moment is None:
