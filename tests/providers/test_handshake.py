@@ -17,6 +17,7 @@ from providers.models import (
     ConnectionCredential,
     ExternalCalendar,
     ProviderConnection,
+    QuarantinedEvent,
     RevocationJob,
 )
 from talkover.encryption import unseal
@@ -183,6 +184,21 @@ def test_connecting_anew_continues_a_dead_connection(start, connected, person, c
     event.refresh_from_db()
     assert str(event.source.connection_id) == data["id"]
     assert ProviderConnection.objects.get().pk == event.source.connection_id
+
+
+def test_what_a_dead_connection_had_in_quarantine_goes_with_it(start, connected, person) -> None:
+    old = connected.external_calendars.get()
+    QuarantinedEvent.objects.create(external_calendar=old, external_id="bad", reason="no start")
+    ExternalCalendar.objects.update(quarantined_count=1)
+    ProviderConnection.objects.update(status=Status.REAUTHORIZATION_REQUIRED)
+
+    data = start()
+    returned(person.authorise(data["authorization_url"]))
+
+    new = ExternalCalendar.objects.get()
+    assert str(new.connection_id) == data["id"]
+    assert (new.external_id, new.quarantined_count) == (old.external_id, 0)
+    assert not QuarantinedEvent.objects.exists()
 
 
 # Disconnecting

@@ -235,6 +235,17 @@ def test_another_calendars_are_not_touched(
     assert quarantined(other) == {}
 
 
+def test_an_event_that_left_the_window_leaves(
+    source: ExternalCalendar, provider: ScriptedProvider, time_machine: Any
+) -> None:
+    provider.put(InvalidEvent("bad", "no start"))
+    run(source)
+    del provider.events["bad"]
+    time_machine.move_to(timezone.now() + timedelta(days=2))
+    assert run(source).kind == "full"
+    assert quarantined(source) == {}
+
+
 # Together with its page, or not at all ------------------------------------------------------------
 
 
