@@ -62,6 +62,7 @@ class Progress:
     run: SyncRun | None
     first: bool
     events: int
+    quarantined: int
     last_sync_at: datetime | None
     next_sync_at: datetime | None
     poll_seconds: int
@@ -136,6 +137,7 @@ def progress_of(connection: ProviderConnection) -> Progress:
         run=run if expected else None,
         first=last_sync_at is None,
         events=sum(calendar.events_synced for calendar in calendars),
+        quarantined=sum(calendar.quarantined_count for calendar in calendars),
         last_sync_at=last_sync_at,
         next_sync_at=due if works and due and due > now else None,
         poll_seconds=_poll_seconds(now, due, expected=expected, running=running),

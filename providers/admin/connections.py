@@ -13,17 +13,25 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from providers import causes, connect, tasks
-from providers.admin.display import ModelAdmin, ReadOnly, TabularInline, badge, cause_of, text
+from providers.admin.display import (
+    ModelAdmin,
+    ReadOnly,
+    TabularInline,
+    badge,
+    cause_of,
+    quarantined,
+    text,
+)
 from providers.audit import Actor
 from providers.models import ExternalCalendar, ProviderConnection, SyncRun
-from providers.standing import last_sync_of, standing_of
+from providers.standing import Tone, last_sync_of, standing_of
 from providers.templatetags.talkover import moment
 from talkover.api.addresses import client_address
 
 LATEST_RUNS = 10
 CALENDAR_COLUMNS = (
     "name", "external_id", "is_primary", "last_sync_at", "next_sync_at", "events_synced",
-    "failures",
+    "failures", "quarantine",
 )  # fmt: skip
 RUN_COLUMNS = (
     "started_at", "kind", "status", "phase", "pages", "events_seen", "events_changed",
@@ -38,6 +46,10 @@ class ExternalCalendarInline(ReadOnly, TabularInline):
     can_delete = False
     show_change_link = True
     extra = 0
+
+    @admin.display(description="In quarantine")
+    def quarantine(self, calendar: ExternalCalendar) -> SafeString | str:
+        return quarantined(calendar)
 
 
 class SyncRunInline(ReadOnly, TabularInline):
@@ -109,7 +121,12 @@ class ProviderConnectionAdmin(ReadOnly, ModelAdmin):
     @admin.display(description="State", ordering="status")
     def state(self, connection: ProviderConnection) -> SafeString:
         standing = standing_of(connection)
-        return badge(standing.tone, standing.label)
+        label = badge(standing.tone, standing.label)
+        count = sum(c.quarantined_count for c in connection.external_calendars.all())
+        if not count:
+            return label
+        mark = badge(Tone.WAITING, f"{count:,} event{'s' if count > 1 else ''} unread")
+        return format_html("{}<br>{}", label, mark)
 
     @admin.display(description="Last sync")
     def last_sync(self, connection: ProviderConnection) -> SafeString | str:

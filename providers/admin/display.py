@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.template.defaultfilters import truncatechars
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from providers import causes
+from providers.models import ExternalCalendar
 from providers.standing import Tone
 
 if TYPE_CHECKING:
@@ -27,6 +29,19 @@ def text(value: str, length: int = 80) -> SafeString:
 
 def badge(tone: Tone, label: str) -> SafeString:
     return format_html('<span class="state {}">{}</span>', tone.value, label)
+
+
+def quarantined(calendar: ExternalCalendar | None) -> SafeString | str:
+    """How many events of a calendar are in quarantine, leading to them."""
+    if calendar is None or not calendar.quarantined_count:
+        return "none"
+    where = reverse("admin:providers_quarantinedevent_changelist")
+    return format_html(
+        '<a href="{}?external_calendar__id__exact={}">{}</a>',
+        where,
+        calendar.pk,
+        f"{calendar.quarantined_count:,}",
+    )
 
 
 def cause_of(code: str) -> str:

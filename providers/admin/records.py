@@ -7,8 +7,14 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from providers.admin.display import ModelAdmin, ReadOnly, badge, cause_of, text
-from providers.models import AuthorizationRequest, ExternalCalendar, RevocationJob, SyncRun
+from providers.admin.display import ModelAdmin, ReadOnly, badge, cause_of, quarantined, text
+from providers.models import (
+    AuthorizationRequest,
+    ExternalCalendar,
+    QuarantinedEvent,
+    RevocationJob,
+    SyncRun,
+)
 from providers.standing import Tone
 from providers.templatetags.talkover import moment
 
@@ -31,8 +37,8 @@ class SyncRunAdmin(ReadOnly, ModelAdmin):
     search_help_text = "Connection id, account, or calendar name"
     fields = [
         "connection", "external_calendar", "kind", "state", "phase", "pages", "events_seen",
-        "events_changed", "events_removed", "events_invalid", "resumed", "cause", "error_code",
-        "error_detail", "started_at", "heartbeat_at", "finished_at", "duration",
+        "events_changed", "events_removed", "events_invalid", "quarantine", "resumed", "cause",
+        "error_code", "error_detail", "started_at", "heartbeat_at", "finished_at", "duration",
     ]  # fmt: skip
 
     @admin.display(description="Started", ordering="started_at")
@@ -55,14 +61,13 @@ class SyncRunAdmin(ReadOnly, ModelAdmin):
     def invalid(self, run: SyncRun) -> str:
         return f"{run.events_invalid:,}"
 
+    @admin.display(description="In quarantine now")
+    def quarantine(self, run: SyncRun) -> SafeString | str:
+        return quarantined(run.external_calendar)
+
     @admin.display(description="Calendar")
     def source(self, run: SyncRun) -> SafeString:
-        connection = run.external_calendar.connection
-        return format_html(
-            '{}<br><span class="quiet">{}</span>',
-            text(connection.calendar.name),
-            text(connection.account_email),
-        )
+        return _source(run.external_calendar)
 
     @admin.display(description="Status", ordering="status")
     def state(self, run: SyncRun) -> SafeString:
@@ -95,7 +100,7 @@ class ExternalCalendarAdmin(ReadOnly, ModelAdmin):
     fields = [
         "connection", "external_id", "name", "time_zone", "access_role", "is_primary", "syncing",
         "last_sync_at", "last_full_sync_at", "next_sync_at", "blocked_until", "window_start",
-        "window_end", "events_synced", "failures", "created_at", "updated_at",
+        "window_end", "events_synced", "quarantine", "failures", "created_at", "updated_at",
     ]  # fmt: skip
 
     @admin.display(description="Calendar", ordering="name")
@@ -106,9 +111,41 @@ class ExternalCalendarAdmin(ReadOnly, ModelAdmin):
     def account(self, calendar: ExternalCalendar) -> SafeString:
         return text(calendar.connection.account_email)
 
+    @admin.display(description="In quarantine")
+    def quarantine(self, calendar: ExternalCalendar) -> SafeString | str:
+        return quarantined(calendar)
+
     @admin.display(description="Syncing", boolean=True)
     def syncing(self, calendar: ExternalCalendar) -> bool:
         return calendar.is_syncing
+
+
+@admin.register(QuarantinedEvent)
+class QuarantinedEventAdmin(ReadOnly, ModelAdmin):
+    list_display = ["source", "event", "reason", "times", "first_seen_at", "last_seen_at"]
+    list_filter = [
+        "last_seen_at",
+        ("external_calendar__connection__configuration", admin.RelatedOnlyFieldListFilter),
+    ]
+    list_select_related = ["external_calendar__connection__calendar"]
+    show_full_result_count = False
+    search_fields = [
+        "external_id", "reason", "external_calendar__connection__account_email",
+        "external_calendar__connection__calendar__name",
+    ]  # fmt: skip
+    search_help_text = "Event id, reason, account, or calendar name"
+    fields = [
+        "external_calendar", "source", "event", "etag", "reason", "times", "first_seen_at",
+        "last_seen_at",
+    ]  # fmt: skip
+
+    @admin.display(description="Calendar")
+    def source(self, row: QuarantinedEvent) -> SafeString:
+        return _source(row.external_calendar)
+
+    @admin.display(description="Event id", ordering="external_id")
+    def event(self, row: QuarantinedEvent) -> SafeString:
+        return text(row.external_id)
 
 
 @admin.register(AuthorizationRequest)
@@ -145,3 +182,11 @@ class RevocationJobAdmin(ReadOnly, ModelAdmin):
     list_select_related = ["configuration"]
     ordering = ["-created_at"]
     fields = ["configuration", "attempts", "next_attempt_at", "expires_at", "created_at"]
+
+
+def _source(external: ExternalCalendar) -> SafeString:
+    return format_html(
+        '{}<br><span class="quiet">{}</span>',
+        text(external.connection.calendar.name),
+        text(external.connection.account_email),
+    )

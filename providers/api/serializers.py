@@ -146,6 +146,14 @@ class ConnectionSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+class SingleConnectionSerializer(ConnectionSerializer):
+    """A connection as a read of this one gives it."""
+
+    events_quarantined = serializers.IntegerField(
+        help_text="Events that could not be read or stored, and are tried again."
+    )
+
+
 class QueuedSerializer(serializers.Serializer[Any]):
     queued = serializers.BooleanField()
     queued_at = serializers.DateTimeField()
@@ -186,4 +194,12 @@ def represent_connection(connection: ProviderConnection) -> dict[str, Any]:
         "account": connection.account_email or None,
         "last_error": error,
         "created_at": connection.created_at,
+    }
+
+
+def represent_single_connection(connection: ProviderConnection) -> dict[str, Any]:
+    """As `represent_connection`, of a connection with `events_quarantined` too."""
+    return {
+        **represent_connection(connection),
+        "events_quarantined": connection.events_quarantined,  # type: ignore[attr-defined]
     }

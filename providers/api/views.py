@@ -116,14 +116,17 @@ class ConnectionViewSet(ApiViewSet):
     @extend_schema(
         operation_id="get_provider_connection",
         summary="Get a provider connection",
-        responses=serializers.ConnectionSerializer,
+        responses=serializers.SingleConnectionSerializer,
         tags=["Provider connections"],
     )
     def retrieve(
         self, request: Request, calendar_id: uuid.UUID, provider_id: uuid.UUID
     ) -> Response:
-        connection = self._connection(calendar_id, provider_id)
-        return self.success(serializers.represent_connection(connection))
+        connections = self._connections(self._calendar(calendar_id).pk).annotate(
+            events_quarantined=Sum("external_calendars__quarantined_count", default=0)
+        )
+        connection = self.find(connections, "provider connection", pk=provider_id)
+        return self.success(serializers.represent_single_connection(connection))
 
     @extend_schema(
         operation_id="disconnect_provider",

@@ -17,6 +17,7 @@ from providers.models import (
     ExternalCalendar,
     ProviderConfiguration,
     ProviderConnection,
+    QuarantinedEvent,
     RevocationJob,
     SyncRun,
 )
@@ -89,7 +90,11 @@ def connected(calendar: Calendar, configuration: ProviderConfiguration) -> Provi
         seal(credential, name, CANARY)
     credential.save()
     external = ExternalCalendar.objects.create(
-        connection=connection, external_id="ada@example.com", last_sync_at=now, cursor=CANARY
+        connection=connection, external_id="ada@example.com", last_sync_at=now, cursor=CANARY,
+        quarantined_count=1,
+    )  # fmt: skip
+    QuarantinedEvent.objects.create(
+        external_calendar=external, external_id="poison<b>", reason="it has <i>no</i> start"
     )
     for number in range(2):
         SyncRun.objects.create(

@@ -15,6 +15,7 @@ from providers.models import (
     ConnectionCredential,
     ProviderConfiguration,
     ProviderConnection,
+    QuarantinedEvent,
     RevocationJob,
 )
 from tests.factories import CalendarFactory
@@ -27,6 +28,7 @@ MODELS = (
     "externalcalendar",
     "authorizationrequest",
     "revocationjob",
+    "quarantinedevent",
 )
 READ_ONLY = MODELS[1:]
 
@@ -55,6 +57,7 @@ def test_no_page_shows_a_secret(root: Client, connection: ProviderConnection) ->
         connection.sync_runs.all()[0],
         AuthorizationRequest.objects.get(),
         RevocationJob.objects.get(),
+        QuarantinedEvent.objects.get(),
     ]
     paths = [
         *(listing(model) for model in MODELS),
@@ -85,6 +88,7 @@ def test_what_is_recorded_is_not_edited(
         "externalcalendar": connection.external_calendars.get(),
         "authorizationrequest": AuthorizationRequest.objects.get(),
         "revocationjob": RevocationJob.objects.get(),
+        "quarantinedevent": QuarantinedEvent.objects.get(),
     }[model]
     assert root.get(reverse(f"admin:providers_{model}_add")).status_code == 403
     assert root.post(page_of(instance), {}).status_code == 403
@@ -114,8 +118,10 @@ def test_lists_cost_the_same_for_many(
 def test_names_cannot_break_out(root: Client, connection: ProviderConnection) -> None:
     Calendar.objects.update(name="<img src=x>\u202e")
     ProviderConnection.objects.update(account_email="<b>@example.com")
-    for model in ("providerconnection", "syncrun", "externalcalendar", "authorizationrequest"):
+    for model in set(MODELS) - {"providerconfiguration", "revocationjob"}:
         body = root.get(listing(model)).content.decode()
+        assert "poison<b>" not in body
+        assert "<i>no" not in body
         assert "<img src=x>" not in body
         assert "<b>@" not in body
 

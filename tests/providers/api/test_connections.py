@@ -56,7 +56,22 @@ def test_a_list_has_the_latest_sync_of_each_connection(api, calendar, configurat
     assert rows[str(twice.pk)]["last_sync_at"] == now.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert rows[str(never.pk)]["last_sync_at"] is None
     for pk, row in rows.items():
-        assert row == api.get(f"{providers_of(calendar)}/{pk}").json()["data"]
+        single = api.get(f"{providers_of(calendar)}/{pk}").json()["data"]
+        assert single == row | {"events_quarantined": 0}
+
+
+def test_a_connection_says_how_many_events_could_not_be_read(api, calendar, configuration) -> None:
+    connection = ProviderConnectionFactory(calendar=calendar, configuration=configuration)
+    for name, count in (("one", 3), ("another", 4), ("well", 0)):
+        ExternalCalendar.objects.create(
+            connection=connection, external_id=name, quarantined_count=count
+        )
+
+    single = api.get(f"{providers_of(calendar)}/{connection.pk}").json()["data"]
+    (row,) = api.get(providers_of(calendar)).json()["data"]
+
+    assert single["events_quarantined"] == 7
+    assert "events_quarantined" not in row  # the list is as it was published
 
 
 @pytest.mark.parametrize("total", [0, 100, 101])

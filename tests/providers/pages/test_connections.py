@@ -25,6 +25,8 @@ from tests.providers.pages.conftest import AUTHORIZATION, change, notices, text_
     ("changes", "words"),
     [
         ({}, ["In sync", "Synced: 312 events, last 20 seconds ago", "Next sync in"]),
+        ({"quarantined_count": 1}, ["In sync", "1 event could not be read.", "it changes"]),
+        ({"quarantined_count": 3}, ["In sync", "3 events could not be read.", "they change"]),
         (
             {"last_sync_at": None, "next_sync_at": timezone.now()},
             ["First sync", "The first sync starts in a moment."],
@@ -168,6 +170,12 @@ def test_a_failed_reconnect_is_told_though_the_connection_is_as_before(
         outcome="account_mismatch", consumed_at=timezone.now() - timedelta(hours=1)
     )
     assert "did not work" not in text_of(owner.get(url("connection-detail", connection.pk)))
+
+
+def test_nothing_is_said_where_every_event_could_be_read(
+    owner: Client, connection: ProviderConnection
+) -> None:
+    assert "could not be read" not in text_of(owner.get(url("connection-detail", connection.pk)))
 
 
 def test_reconnect_leads_to_the_provider(owner: Client, connection: ProviderConnection) -> None:
