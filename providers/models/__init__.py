@@ -1,7 +1,8 @@
 """Provider configurations, connections, and the state of their syncs.
 
 Who writes what: `connect` and `handshake` the connection and its authorization requests,
-`credentials` the tokens, `scheduler` and `sync` the external calendars and their runs.
+`credentials` the tokens, `scheduler` and `sync` the external calendars and their runs, `quarantine`
+the events that could not be read or stored.
 """
 
 from providers.models.audit import AuditEntry
