@@ -277,6 +277,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         {"name": "Service", "description": "The service itself."},
     ],
     "PATH_CONVERTER_OVERRIDES": {"id": {"type": "string", "format": "uuid"}},
+    # In two shapes of a connection: by itself it would be called after neither.
+    "ENUM_NAME_OVERRIDES": {"ConnectionStatusEnum": "providers.api.serializers.STATUSES"},
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

@@ -126,6 +126,13 @@ class LastErrorSerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField(allow_null=True)
 
 
+STATUSES = [
+    choice
+    for choice in ProviderConnection.Status.values
+    if choice != ProviderConnection.Status.DISCONNECTED
+]
+
+
 class ConnectionSerializer(serializers.Serializer[Any]):
     """A connection as lists and reads give it."""
 
@@ -134,13 +141,7 @@ class ConnectionSerializer(serializers.Serializer[Any]):
     external_calendar_id = serializers.CharField()
     is_active = serializers.BooleanField()
     last_sync_at = serializers.DateTimeField(allow_null=True)
-    status = serializers.ChoiceField(
-        choices=[
-            choice
-            for choice in ProviderConnection.Status.values
-            if choice != ProviderConnection.Status.DISCONNECTED
-        ]
-    )
+    status = serializers.ChoiceField(choices=STATUSES)
     account = serializers.CharField(allow_null=True)
     last_error = LastErrorSerializer(allow_null=True)
     created_at = serializers.DateTimeField()

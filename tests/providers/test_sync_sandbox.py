@@ -195,7 +195,6 @@ def test_a_suddenly_empty_calendar(sandbox: SandboxProcess) -> None:
         ("server_error", "provider_unavailable"),
         ("html", "provider_invalid_response"),
         ("nothing", "provider_invalid_response"),
-        ("too_much", "provider_invalid_response"),
         ("cut_off", "provider_unavailable"),
         ("hang", "provider_unavailable"),
     ],
@@ -220,6 +219,14 @@ def test_a_bad_hour_in_the_middle_of_a_listing(
     assert stored(source) == remote(sandbox, source)
     assert source.events_synced == len(stored(source)) > 2500
     assert source.connection.last_error_code == ""
+
+
+def test_a_page_that_is_too_large_once_is_asked_for_in_parts(sandbox: SandboxProcess) -> None:
+    source = connect(sandbox, events=2600)
+    sandbox.trouble("too_much", "events")
+    result = run(source)
+    assert (result.status, result.pages) == ("succeeded", 2)
+    assert stored(source) == remote(sandbox, source)
 
 
 def test_an_access_token_that_ended_early(sandbox: SandboxProcess) -> None:
