@@ -6,7 +6,7 @@ that is a secret, and nothing of what a calendar holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -43,7 +43,7 @@ class Action(StrEnum):
     REVOCATION_FAILED = "revocation_failed"
 
 
-WORDS: dict[Action, str] = {
+WORDS: dict[str, str] = {
     Action.CONNECT_STARTED: "The first authorization was started.",
     Action.RECONNECT_STARTED: "Another authorization was started, to reconnect.",
     Action.AUTHORIZATION_OPENED: "The link to authorise was opened in a browser.",
@@ -68,6 +68,12 @@ WORDS: dict[Action, str] = {
     Action.GRANT_REVOKED: "The access was given back at the provider.",
     Action.REVOCATION_FAILED: "The access could not be given back at the provider.",
 }
+
+
+def say(action: str) -> str:
+    """An entry's action in words; one that is no longer known says its name."""
+    return WORDS.get(action) or f"{action.replace('_', ' ').capitalize()}."
+
 
 # Environments never learn about one another.
 STAFF_ONLY = frozenset({Action.ACCOUNT_SHARED_ELSEWHERE})
@@ -121,6 +127,15 @@ def record(
     of another environment. The connection's configuration should be loaded.
     """
     insert(entry(connection, action, actor=actor, code=code, details=details))
+
+
+def record_each(
+    connections: Iterable[ProviderConnection], action: Action, *, actor: Actor, code: str = ""
+) -> None:
+    """The same of many connections, in one statement."""
+    AuditEntry.objects.bulk_create(
+        entry(connection, action, actor=actor, code=code) for connection in connections
+    )
 
 
 def entry(

@@ -8,12 +8,13 @@ another connection lives on the same grant.
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from providers import oauth2
+from providers import audit, oauth2
 from providers.errors import ProviderError
 from providers.models import ConnectionCredential, ProviderConnection, RevocationJob
 from providers.outbound import http_client
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 LIFE = timedelta(hours=24)
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=2)
+GIVEN_UP_AT_ONCE = 1000
 
 
 def surrender(*, connection: ProviderConnection) -> None:
@@ -51,6 +53,8 @@ def revoke_later(*, connection: ProviderConnection, subject: str, token: str) ->
     job = RevocationJob(
         environment_id=connection.environment_id,
         configuration_id=connection.configuration_id,
+        calendar_id=connection.calendar_id,
+        connection_id=connection.pk,
         expires_at=timezone.now() + LIFE,
     )
     seal(job, "token", token)
@@ -60,7 +64,7 @@ def revoke_later(*, connection: ProviderConnection, subject: str, token: str) ->
 def revoke_due(*, limit: int = 50) -> int:
     """Carry out what is due; returns how many grants were ended. Safe to run twice at once."""
     now = timezone.now()
-    RevocationJob.objects.filter(expires_at__lte=now).delete()
+    _give_up(now)
     done = 0
     for job in RevocationJob.objects.filter(next_attempt_at__lte=now).select_related(
         "configuration"
@@ -70,9 +74,37 @@ def revoke_due(*, limit: int = 50) -> int:
             attempts=F("attempts") + 1, next_attempt_at=now + pause
         )
         if claimed and _revoke(job):
-            job.delete()
+            _end([job], audit.Action.GRANT_REVOKED)
             done += 1
     return done
+
+
+def _give_up(now: datetime) -> None:
+    """Forget tokens that could not be revoked within their time."""
+    with transaction.atomic():
+        late = RevocationJob.objects.filter(expires_at__lte=now).select_related("configuration")
+        jobs = list(late.select_for_update(skip_locked=True, of=("self",))[:GIVEN_UP_AT_ONCE])
+        if jobs:
+            logger.error("Revocations given up after a day: %d.", len(jobs))
+            _end(jobs, audit.Action.REVOCATION_FAILED)
+
+
+def _end(jobs: list[RevocationJob], action: audit.Action) -> None:
+    """Forget the tokens and say what became of them, in one transaction."""
+    with transaction.atomic():
+        RevocationJob.objects.filter(pk__in=[job.pk for job in jobs]).delete()
+        connections = [
+            # As it was: it may be deleted by now.
+            ProviderConnection(
+                pk=job.connection_id,
+                calendar_id=job.calendar_id,
+                environment_id=job.environment_id,
+                configuration=job.configuration,
+            )
+            for job in jobs
+            if job.connection_id and job.calendar_id
+        ]
+        audit.record_each(connections, action, actor=audit.Actor.system())
 
 
 def _revoke(job: RevocationJob) -> bool:

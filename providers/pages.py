@@ -28,8 +28,7 @@ from django.views.decorators.http import require_safe
 
 from calendars import agenda
 from calendars.models import Calendar, Event
-from providers import connect, tasks
-from providers.audit import Actor
+from providers import audit, connect, tasks
 from providers.forms import ConnectForm
 from providers.models import ProviderConfiguration, ProviderConnection
 from providers.standing import (
@@ -171,6 +170,7 @@ def sync_connection(request: PersonRequest, connection_id: uuid.UUID) -> HttpRes
         return back
     with transaction.atomic():
         tasks.request_sync(external.pk for external in connection.external_calendars.all())
+        audit.record(connection, audit.Action.SYNC_REQUESTED, actor=_actor(request))
     return back
 
 
@@ -181,14 +181,17 @@ def disconnect_calendar(request: PersonRequest, connection_id: uuid.UUID) -> Htt
     if request.method != "POST":
         context = {"connection": connection, "calendar": connection.calendar}
         return render(request, "connections/disconnect.html", context)
-    actor = Actor.of_person(request.user, client_address(request))
-    connect.disconnect(connection=connection, actor=actor)
+    connect.disconnect(connection=connection, actor=_actor(request))
     if connection.account_subject:
         text = "Disconnected. The events that were synced stay, and get no more updates."
     else:
         text = "Removed."
     messages.success(request, text)
     return SeeOther(reverse("calendar-detail", args=[connection.calendar_id]))
+
+
+def _actor(request: PersonRequest) -> audit.Actor:
+    return audit.Actor.of_person(request.user, client_address(request))
 
 
 def _calendar_of(request: PersonRequest, calendar_id: uuid.UUID) -> Calendar:
@@ -280,8 +283,7 @@ def _go_to_provider(
     request: PersonRequest, begin: Callable[[connect.Start], connect.Begun], *, back: str
 ) -> HttpResponseBase:
     try:
-        actor = Actor.of_person(request.user, client_address(request))
-        begun = begin(connect.Start(actor=actor, started_by=request.user))
+        begun = begin(connect.Start(actor=_actor(request), started_by=request.user))
     except connect.CalendarGone as error:
         raise Http404 from error
     except connect.TooManyAttempts:

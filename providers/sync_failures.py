@@ -12,7 +12,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from providers import scheduler
+from providers import audit, scheduler
 from providers.errors import (
     AuthorizationRevoked,
     CalendarForbidden,
@@ -77,8 +77,8 @@ def settle(error: Exception, *, lease: scheduler.Lease, sync_run: SyncRun) -> bo
             blocked_until=now + outcome.wait if outcome.silence and outcome.wait else None,
         )
         _end(sync_run, outcome, error)
-        if outcome.note:
-            _note_on_connection(source, outcome)
+        noted = outcome.note and _note_on_connection(source, outcome)
+        _record(source, outcome, first=failures == 1, ended=noted and outcome.status is not None)
         if isinstance(error, Misconfigured):
             _pause(source.connection.configuration, error)
     _log(source, outcome, error)
@@ -139,16 +139,36 @@ def _end(sync_run: SyncRun, outcome: Outcome, error: Exception) -> None:
     sync_run.save()
 
 
-def _note_on_connection(source: ExternalCalendar, outcome: Outcome) -> None:
+def _note_on_connection(source: ExternalCalendar, outcome: Outcome) -> bool:
+    """Whether there was an active connection to note it on."""
     changes: dict[str, object] = {
         "last_error_code": outcome.code,
         "last_error_at": timezone.now(),
     }
     if outcome.status is not None:
         changes["status"] = outcome.status
-    ProviderConnection.objects.filter(
+    noted = ProviderConnection.objects.filter(
         pk=source.connection_id, status=ProviderConnection.Status.ACTIVE
     ).update(**changes)
+    return noted > 0
+
+
+def _record(source: ExternalCalendar, outcome: Outcome, *, first: bool, ended: bool) -> None:
+    """In the audit log: the end of a connection's syncs, and the first failure in a row."""
+    if ended:
+        asks = outcome.status == ProviderConnection.Status.REAUTHORIZATION_REQUIRED
+        action = audit.Action.REAUTHORIZATION_REQUIRED if asks else audit.Action.STOPPED
+    elif first:
+        action = audit.Action.SYNC_FAILING
+    else:
+        return
+    audit.record(
+        source.connection,
+        action,
+        actor=audit.Actor.system(),
+        code=outcome.code,
+        details={"external_calendar_id": source.external_id},
+    )
 
 
 def _pause(configuration: ProviderConfiguration, error: Misconfigured) -> None:

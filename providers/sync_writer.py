@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from calendars import upsert
 from calendars.models import Event
-from providers import quarantine, scheduler
+from providers import audit, quarantine, scheduler
 from providers.base import EventPage, EventQuery, InvalidEvent, Window
 from providers.errors import ProviderError
 from providers.http import clean_text
@@ -275,6 +275,13 @@ class PageWriter:
             ProviderConnection.objects.filter(
                 pk=source.connection_id, status=ProviderConnection.Status.ACTIVE
             ).update(last_error_code="", last_error_at=None)
+        if source.failures:
+            audit.record(
+                source.connection,
+                audit.Action.SYNC_RECOVERED,
+                actor=audit.Actor.system(),
+                details={"external_calendar_id": source.external_id},
+            )
         self._lease.release(next_sync_at=scheduler.next_regular(now), at_once=True, **changes)
         return {
             "status": SyncRun.Status.SUCCEEDED,

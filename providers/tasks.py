@@ -20,7 +20,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from kombu.exceptions import KombuError
 
-from providers import grants, scheduler, sync
+from providers import audit, grants, scheduler, sync
 from providers.models import AuthorizationRequest, ExternalCalendar, ProviderConnection, SyncRun
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ MOST_CLAIMS = 1000
 KEEP_RUNS_FOR = timedelta(days=30)
 KEEP_REQUESTS_FOR = timedelta(days=1)
 DELETE_BATCH = 1000
+EXPIRE_BATCH = 1000
 
 
 def request_sync(
@@ -98,10 +99,24 @@ def housekeeping() -> None:
 
 
 def expire_attempts() -> int:
-    """Turn connections that nobody authorised in time to expired."""
-    return ProviderConnection.objects.filter(
+    """Turn connections that nobody authorised in time to expired, a batch at a time."""
+    late = ProviderConnection.objects.filter(
         status=ProviderConnection.Status.PENDING, pending_until__lte=timezone.now()
-    ).update(status=ProviderConnection.Status.EXPIRED)
+    )
+    with transaction.atomic():
+        # Whoever holds one just now is finishing it, or starts it anew.
+        expired = list(
+            late.select_for_update(skip_locked=True, of=("self",)).select_related("configuration")[
+                :EXPIRE_BATCH
+            ]
+        )
+        ProviderConnection.objects.filter(pk__in=[row.pk for row in expired]).update(
+            status=ProviderConnection.Status.EXPIRED
+        )
+        audit.record_each(
+            expired, audit.Action.EXPIRED, actor=audit.Actor.system(), code="request_expired"
+        )
+    return len(expired)
 
 
 def wipe_expired_requests() -> int:

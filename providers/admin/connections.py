@@ -12,21 +12,20 @@ from django.shortcuts import render
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from providers import causes, connect, tasks
+from providers import audit, causes, connect, tasks
 from providers.admin.display import (
     ModelAdmin,
     ReadOnly,
     TabularInline,
+    actor_of,
     badge,
     cause_of,
     quarantined,
     text,
 )
-from providers.audit import Actor
 from providers.models import ExternalCalendar, ProviderConnection, SyncRun
 from providers.standing import Tone, last_sync_of, standing_of
 from providers.templatetags.talkover import moment
-from talkover.api.addresses import client_address
 
 LATEST_RUNS = 10
 CALENDAR_COLUMNS = (
@@ -150,6 +149,11 @@ class ProviderConnectionAdmin(ReadOnly, ModelAdmin):
             reached = set(
                 ExternalCalendar.objects.filter(pk__in=asked).values_list("connection", flat=True)
             )
+            audit.record_each(
+                [connection for connection in chosen if connection.pk in reached],
+                audit.Action.SYNC_REQUESTED,
+                actor=actor_of(request),
+            )
         self.message_user(request, f"Asked to sync: {len(reached)} connections.")
         if left := len(chosen) - len(reached):
             text = f"Left out, because they are not active: {left}."
@@ -175,7 +179,7 @@ class ProviderConnectionAdmin(ReadOnly, ModelAdmin):
             }
             return render(request, "admin/providers/disconnect.html", context)
         chosen = list(present)
-        actor = Actor.of_staff(request.user, client_address(request))  # type: ignore[arg-type]
+        actor = actor_of(request)
         for connection in chosen:
             connect.disconnect(connection=connection, actor=actor)
             self.log_change(request, connection, "Disconnected.")

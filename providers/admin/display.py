@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.http import HttpRequest
 from django.template.defaultfilters import truncatechars
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from providers import causes
+from providers import audit, causes
 from providers.models import ExternalCalendar
 from providers.standing import Tone
+from talkover.api.addresses import client_address
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -46,6 +48,12 @@ def quarantined(calendar: ExternalCalendar | None) -> SafeString | str:
 
 def cause_of(code: str) -> str:
     return causes.explain(code).cause if code else ""
+
+
+def actor_of(request: HttpRequest) -> audit.Actor:
+    """Who acts in the admin, for the audit log."""
+    user: Any = request.user  # the admin lets nobody else in
+    return audit.Actor.of_staff(user, client_address(request))
 
 
 class ReadOnly:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db import transaction
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.exceptions import APIException
@@ -15,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from calendars.models import Calendar
-from providers import causes, connect, handshake, tasks
+from providers import audit, causes, connect, handshake, tasks
 from providers.api import lookups, serializers
 from providers.api.actors import caller
 from providers.models import AuthorizationRequest, ProviderConfiguration, ProviderConnection
@@ -246,7 +247,9 @@ class ConnectionViewSet(ApiViewSet):
                 f"The connection is {connection.current_status}, so there is nothing to sync."
                 " Let the person authorise it first.",
             )
-        tasks.request_sync(connection.external_calendars.values_list("pk", flat=True))
+        with transaction.atomic():
+            tasks.request_sync(connection.external_calendars.values_list("pk", flat=True))
+            audit.record(connection, audit.Action.SYNC_REQUESTED, actor=caller(request))
         return self.success({"queued": True, "queued_at": timezone.now()}, status=202)
 
     def _finished(

@@ -13,7 +13,8 @@ POSTGRESQL = (
     ON providers_auditentry FOR EACH ROW EXECUTE FUNCTION providers_auditentry_is_append_only()
     """,
 )
-# Not for DELETE: SQLite has no TRUNCATE, and `flush` deletes row by row.
+# Not for DELETE: SQLite has no TRUNCATE, and `flush` deletes row by row. On SQLite a later migration
+# that alters the table makes it anew, and has to make this trigger anew, too.
 SQLITE = (
     """
     CREATE TRIGGER providers_auditentry_append_only BEFORE UPDATE ON providers_auditentry

@@ -71,6 +71,7 @@ class ProviderConnection(models.Model):
         indexes = [
             models.Index(fields=["status", "pending_until"], name="connection_pending"),
             models.Index(fields=["account_email"], name="connection_account"),
+            models.Index(fields=["account_subject"], name="connection_subject"),
         ]
 
     def __str__(self) -> str:
@@ -180,7 +181,10 @@ class AuthorizationRequest(models.Model):
 
 
 class RevocationJob(models.Model):
-    """A grant that is still to be revoked upstream; its token lives here for a day at most."""
+    """A grant that is still to be revoked upstream; its token lives here for a day at most.
+
+    Whose grant it was is for the audit log, and may be gone by now: no references.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     environment = models.ForeignKey(
@@ -189,6 +193,8 @@ class RevocationJob(models.Model):
     configuration = models.ForeignKey(
         ProviderConfiguration, on_delete=models.CASCADE, related_name="+"
     )
+    calendar_id = models.UUIDField(null=True, editable=False)
+    connection_id = models.UUIDField(null=True, editable=False)
     token = SealedField(editable=False)
     attempts = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(default=timezone.now, db_index=True)

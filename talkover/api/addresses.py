@@ -6,9 +6,10 @@ from ipaddress import IPv6Address, ip_address
 
 from django.conf import settings
 from django.http import HttpRequest
+from rest_framework.request import Request
 
 
-def client_address(request: HttpRequest) -> str | None:
+def client_address(request: HttpRequest | Request) -> str | None:
     """The caller's IP address; None when nothing trustworthy says it.
 
     Behind the proxy (BEHIND_TLS_PROXY) it is the last entry of X-Forwarded-For: the one that our
