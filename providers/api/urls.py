@@ -3,6 +3,7 @@
 from django.urls import path
 
 from providers.api.sync import SyncViewSet
+from providers.api.timeline import TimelineViewSet
 from providers.api.views import ConnectionViewSet
 
 _below_calendar = "calendars/<id:calendar_id>/providers"
@@ -28,4 +29,5 @@ urlpatterns = [
         ConnectionViewSet.as_view({"post": "confirm"}),
     ),
     path(f"{_below_calendar}/<id:provider_id>/sync", ConnectionViewSet.as_view({"post": "sync"})),
+    path(f"{_below_calendar}/<id:provider_id>/timeline", TimelineViewSet.as_view({"get": "list"})),
 ]

@@ -35,7 +35,7 @@ from tests.providers.sync_remote import ScriptedProvider, make_due, make_source
 pytestmark = pytest.mark.django_db
 
 
-def recorded() -> list[tuple[str, str, str]]:
+def recorded() -> list[tuple[str, ...]]:
     """(action, who, code), the oldest first."""
     rows = AuditEntry.objects.order_by("id").values_list("action", "actor", "code")
     return [tuple(row) for row in rows]
