@@ -6,9 +6,9 @@ none is ever a field of a page. Connections are not edited; they are synced and 
 
 from django.contrib import admin
 
-from providers.admin import configurations, connections, records
+from providers.admin import audit, configurations, connections, records
 
-__all__ = ["configurations", "connections", "records"]
+__all__ = ["audit", "configurations", "connections", "records"]
 
 admin.site.site_header = "Talkover calendars"
 admin.site.site_title = "Talkover calendars"

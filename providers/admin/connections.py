@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
@@ -13,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from providers import audit, causes, connect, tasks
+from providers.admin.audit import latest_of
 from providers.admin.display import (
     ModelAdmin,
     ReadOnly,
@@ -95,6 +98,15 @@ class ProviderConnectionAdmin(ReadOnly, ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderConnection]:
         return super().get_queryset(request).prefetch_related("external_calendars")
+
+    def get_fields(self, request: HttpRequest, _obj: ProviderConnection | None = None) -> Any:
+        """With the audit log for those who may read it."""
+        may_read = request.user.has_perm("providers.view_auditentry")
+        return [*self.fields, "latest_entries"] if may_read else self.fields
+
+    @admin.display(description="Latest entries of the audit log")
+    def latest_entries(self, connection: ProviderConnection) -> SafeString:
+        return latest_of(connection)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Who may sync and disconnect: staff with the permission to change connections."""

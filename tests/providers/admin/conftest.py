@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from calendars.models import Calendar
+from providers import audit
 from providers.models import (
     AuthorizationRequest,
     ConnectionCredential,
@@ -110,6 +111,7 @@ def connected(calendar: Calendar, configuration: ProviderConfiguration) -> Provi
     )  # fmt: skip
     seal(request, "code_verifier", CANARY)
     request.save()
+    audit.record(connection, audit.Action.CONNECTED, actor=audit.Actor.system())
     job = RevocationJob(environment=environment, configuration=configuration, expires_at=now)
     seal(job, "token", CANARY)
     job.save()

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from calendars.models import Calendar
 from providers.models import (
+    AuditEntry,
     AuthorizationRequest,
     ConnectionCredential,
     ProviderConfiguration,
@@ -29,6 +30,7 @@ MODELS = (
     "authorizationrequest",
     "revocationjob",
     "quarantinedevent",
+    "auditentry",
 )
 READ_ONLY = MODELS[1:]
 
@@ -58,6 +60,7 @@ def test_no_page_shows_a_secret(root: Client, connection: ProviderConnection) ->
         AuthorizationRequest.objects.get(),
         RevocationJob.objects.get(),
         QuarantinedEvent.objects.get(),
+        AuditEntry.objects.get(),
     ]
     paths = [
         *(listing(model) for model in MODELS),
@@ -89,6 +92,7 @@ def test_what_is_recorded_is_not_edited(
         "authorizationrequest": AuthorizationRequest.objects.get(),
         "revocationjob": RevocationJob.objects.get(),
         "quarantinedevent": QuarantinedEvent.objects.get(),
+        "auditentry": AuditEntry.objects.get(),
     }[model]
     assert root.get(reverse(f"admin:providers_{model}_add")).status_code == 403
     assert root.post(page_of(instance), {}).status_code == 403
