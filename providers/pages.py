@@ -34,6 +34,7 @@ from providers.models import ProviderConfiguration, ProviderConnection
 from providers.standing import (
     Standing,
     failed_reconnect,
+    history_of,
     last_sync_of,
     progress_of,
     standing_of,
@@ -134,7 +135,10 @@ def connect_calendar(request: PersonRequest, calendar_id: uuid.UUID) -> HttpResp
 def connection_detail(request: PersonRequest, connection_id: uuid.UUID) -> HttpResponseBase:
     """How a connection stands: the person comes back here, and watches the first sync."""
     connection = _connection_of(request, connection_id)
-    context = _progress_context(connection) | {"failed_reconnect": failed_reconnect(connection)}
+    context = _progress_context(connection) | {
+        "failed_reconnect": failed_reconnect(connection),
+        "history": history_of(connection, request.user),
+    }
     return render_before_provider(
         request, "connections/detail.html", context, [connection.configuration]
     )

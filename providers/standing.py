@@ -5,7 +5,8 @@ The word says it; the tone is for the colour that repeats it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,12 +14,15 @@ from enum import StrEnum
 from django.utils import timezone
 
 from providers import causes
+from providers.audit import Action
 from providers.models import (
+    AuditEntry,
     AuthorizationRequest,
     ExternalCalendar,
     ProviderConnection,
     SyncRun,
 )
+from talkover.environments.models import Membership, User
 
 Status = ProviderConnection.Status
 
@@ -30,6 +34,7 @@ POLL_SECONDS = 1
 POLL_SECONDS_WAITING = 5
 # A retry further away than this is not worth a page that keeps asking.
 SOON = timedelta(minutes=2)
+HISTORY_LENGTH = 5
 
 
 class Tone(StrEnum):
@@ -142,6 +147,71 @@ def progress_of(connection: ProviderConnection) -> Progress:
         next_sync_at=due if works and due and due > now else None,
         poll_seconds=_poll_seconds(now, due, expected=expected, running=running),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """One line of the history on a connection's page: "Connected by Ada", and when."""
+
+    text: str
+    at: datetime
+    cause: str = ""
+
+
+# What people want to know of their connection. Not here: what the operator looks into, and who else
+# has connected the same account.
+_HISTORY: dict[str, str] = {
+    Action.CONNECT_STARTED: "Connecting begun",
+    Action.RECONNECT_STARTED: "Reconnecting begun",
+    Action.AUTHORIZATION_FAILED: "Not authorised",
+    Action.CONNECTED: "Connected",
+    Action.RECONNECTED: "Reconnected",
+    Action.EXPIRED: "Not finished in time",
+    Action.SYNC_FAILING: "Sync began to fail",
+    Action.SYNC_RECOVERED: "Sync works again",
+    Action.REAUTHORIZATION_REQUIRED: "Needs reconnecting",
+    Action.STOPPED: "Sync stopped",
+}
+
+
+def history_of(connection: ProviderConnection, person: User) -> list[HistoryLine]:
+    """The latest of what happened, for the person who looks at it."""
+    entries = list(
+        AuditEntry.objects.filter(connection_id=connection.pk, action__in=list(_HISTORY))[
+            :HISTORY_LENGTH
+        ]
+    )
+    people = {
+        uuid.UUID(entry.actor_id) for entry in entries if entry.actor == AuditEntry.Actor.USER
+    }
+    names = {
+        str(user_id): name
+        for user_id, name in Membership.objects.filter(
+            environment=connection.environment_id, user__in=people
+        ).values_list("user", "name")
+    }
+    return [
+        HistoryLine(
+            text=f"{_HISTORY[entry.action]}{_by(entry, person, names)}",
+            at=entry.created_at,
+            cause=causes.explain(entry.code).cause if entry.code else "",
+        )
+        for entry in entries
+    ]
+
+
+def _by(entry: AuditEntry, person: User, names: Mapping[str, str]) -> str:
+    match entry.actor:
+        case AuditEntry.Actor.USER if entry.actor_id == str(person.pk):
+            return " by you"
+        case AuditEntry.Actor.USER:
+            # Who is no member any more was called so at the time.
+            return f" by {names.get(entry.actor_id, entry.actor_label)}"
+        case AuditEntry.Actor.TOKEN:
+            return " by the application"
+        case AuditEntry.Actor.STAFF:
+            return " by the operator"
+    return ""
 
 
 def failed_reconnect(connection: ProviderConnection) -> causes.Cause | None:

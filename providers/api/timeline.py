@@ -21,7 +21,7 @@ class TimelineActorSerializer(serializers.Serializer[Any]):
     """Who it was."""
 
     kind = serializers.ChoiceField(choices=AuditEntry.Actor.values)
-    label = serializers.CharField(
+    label = serializers.CharField(  # type: ignore[assignment]  # a field, as REST framework reads it
         allow_null=True, help_text="A token's name or a person's address, as it was at the time."
     )
 
