@@ -136,6 +136,12 @@ def claim_due(*, limit: int) -> list[uuid.UUID]:
     return ids
 
 
+def overdue(wait: timedelta) -> QuerySet[ExternalCalendar]:
+    """External calendars that have been due for longer than `wait`, and nobody is at them."""
+    now = timezone.now()
+    return _due(now).filter(next_sync_at__lt=now - wait)
+
+
 def request_sync(
     external_calendars: QuerySet[ExternalCalendar] | Iterable[uuid.UUID],
 ) -> list[uuid.UUID]:

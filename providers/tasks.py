@@ -8,6 +8,7 @@ itself, `next_sync_at` still in the past, and where to go on; the next dispatch 
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -15,16 +16,20 @@ from functools import partial
 from typing import Any
 
 from celery import shared_task
+from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from providers import audit, grants, scheduler, sync
 from providers.models import AuthorizationRequest, ExternalCalendar, ProviderConnection, SyncRun
 
 logger = logging.getLogger(__name__)
 
+# In the cache: when due calendars were last looked for, in epoch seconds.
+LAST_DISPATCH = "last-dispatch"
 CLAIM_BATCH = 100
 # What one dispatch sends at most; the next is seconds away.
 MOST_CLAIMS = 1000
@@ -62,6 +67,7 @@ def sync_external_calendar(external_calendar_id: str) -> None:
 @shared_task(name="providers.tasks.dispatch_due_syncs")
 def dispatch_due_syncs() -> int:
     """Send a hint for each external calendar that is due; returns how many."""
+    _note_dispatch()
     sent = 0
     while sent < MOST_CLAIMS:
         ids = scheduler.claim_due(limit=CLAIM_BATCH)
@@ -180,6 +186,14 @@ def _delete(rows: QuerySet[Any]) -> int:
     """A batch at a time: no long transaction, and what is left comes next time."""
     ids = list(rows.order_by().values_list("pk", flat=True)[:DELETE_BATCH])
     return rows.model._default_manager.filter(pk__in=ids).delete()[0] if ids else 0
+
+
+def _note_dispatch() -> None:
+    """For `manage.py doctor`: beat and a worker are there."""
+    try:
+        cache.set(LAST_DISPATCH, time.time(), 24 * 60 * 60)
+    except (RedisError, OSError) as error:
+        logger.debug("The cache is away: %s", error)
 
 
 def _enqueue(task: Any, ids: Iterable[uuid.UUID]) -> bool:

@@ -61,6 +61,14 @@ def test_from_the_api_call_to_the_events(production: Installation) -> None:
     assert status["events_synced"] == len(events)
 
 
+def test_the_doctor_finds_the_processes_at_work(production: Installation) -> None:
+    report = production.manage("doctor")
+    levels = {finding["check"]: finding["level"] for finding in report["findings"]}
+    for check in ("database", "keys", "broker", "cache", "workers", "beat", "public address"):
+        assert levels[check] == "ok", report
+    assert report["errors"] == 0, report
+
+
 def test_changes_and_deletions_arrive_by_incremental_sync(production: Installation) -> None:
     api, sandbox, calendar_id = production.api, production.sandbox, production.new_calendar()
     account = new_account(production, events=30)
