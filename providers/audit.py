@@ -6,6 +6,8 @@ that is a secret, and nothing of what a calendar holds.
 
 from __future__ import annotations
 
+import logging
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +17,8 @@ from providers.models import AuditEntry, ProviderConnection
 from talkover.api import request_ids
 from talkover.environments.models import EnvironmentToken, User
 from talkover.statements import insert
+
+logger = logging.getLogger(__name__)
 
 
 class Action(StrEnum):
@@ -33,6 +37,7 @@ class Action(StrEnum):
     ACCOUNT_SHARED = "account_shared"
     ACCOUNT_SHARED_ELSEWHERE = "account_shared_elsewhere"
     NOTICE_SENT = "notice_sent"
+    NOTICE_FAILED = "notice_failed"
     SYNC_REQUESTED = "sync_requested"
     SYNC_FAILING = "sync_failing"
     SYNC_RECOVERED = "sync_recovered"
@@ -59,6 +64,7 @@ WORDS: dict[str, str] = {
         "The same account is connected for somebody else in another environment."
     ),
     Action.NOTICE_SENT: "The account's owner was told by mail that it was connected.",
+    Action.NOTICE_FAILED: "The account's owner could not be told by mail.",
     Action.SYNC_REQUESTED: "A sync was asked for.",
     Action.SYNC_FAILING: "Syncing began to fail; it is tried again by itself.",
     Action.SYNC_RECOVERED: "Syncing works again.",
@@ -136,6 +142,38 @@ def record_each(
     AuditEntry.objects.bulk_create(
         entry(connection, action, actor=actor, code=code) for connection in connections
     )
+
+
+def report_shared_account(connection: ProviderConnection, actor: Actor) -> None:
+    """Say so when somebody else has connected the same account: it may be a mistake, or worse.
+
+    Belongs in the transaction that activates the connection. What concerns the same environment is
+    on the connection's timeline; what concerns others only the operator's staff see.
+    """
+    if not connection.account_subject:
+        return
+    others = (
+        ProviderConnection.objects.of_account_of(connection)
+        .exclude(calendar__owner=connection.calendar.owner_id)
+        .order_by()
+        .values_list("environment_id", "calendar__owner_id")
+        .distinct()
+    )
+    here: set[uuid.UUID] = set()
+    elsewhere: set[uuid.UUID] = set()
+    for environment_id, owner_id in others:
+        (here if environment_id == connection.environment_id else elsewhere).add(owner_id)
+    for people, action in (
+        (here, Action.ACCOUNT_SHARED),
+        (elsewhere, Action.ACCOUNT_SHARED_ELSEWHERE),
+    ):
+        if people:
+            record(connection, action, actor=actor, details={"others": len(people)})
+    if number := len(here | elsewhere):
+        logger.warning(
+            "connection %s: its account is connected for %d other people, too",
+            connection.pk, number,
+        )  # fmt: skip
 
 
 def entry(

@@ -23,7 +23,7 @@ from django.utils import timezone
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from providers import audit, grants, scheduler, sync
+from providers import audit, grants, notices, scheduler, sync
 from providers.models import AuthorizationRequest, ExternalCalendar, ProviderConnection, SyncRun
 
 logger = logging.getLogger(__name__)
@@ -58,6 +58,16 @@ def enqueue_revocations() -> None:
     _send(revoke_grants)
 
 
+def notify_account(connection: ProviderConnection, *, address_verified: bool) -> None:
+    """Tell the account's owner by mail that it was connected, if the environment wants that.
+
+    Belongs in the transaction that connects it; not for a reconnection, which tells nothing new.
+    `address_verified`: whether the provider vouches for the address.
+    """
+    if notices.connection_made(connection, address_verified=address_verified):
+        transaction.on_commit(partial(_send, send_notices))
+
+
 @shared_task(name="providers.tasks.sync_external_calendar")
 def sync_external_calendar(external_calendar_id: str) -> None:
     """One sync run. Does nothing if it is not due, somebody else is at it, or it is gone."""
@@ -85,6 +95,12 @@ def revoke_grants() -> None:
     grants.revoke_due()
 
 
+@shared_task(name="providers.tasks.send_notices")
+def send_notices() -> None:
+    """Tell the owners of accounts that were connected."""
+    notices.send_due()
+
+
 @shared_task(name="providers.tasks.housekeeping")
 def housekeeping() -> None:
     """Let expire, repeat and forget what is due to; one step's failure does not stop the others."""
@@ -96,6 +112,7 @@ def housekeeping() -> None:
         forget_old_requests,
         forget_old_attempts,
         grants.revoke_due,
+        notices.send_due,
     )
     for step in steps:
         try:

@@ -31,6 +31,7 @@ from providers.standing import Tone, last_sync_of, standing_of
 from providers.templatetags.talkover import moment
 
 LATEST_RUNS = 10
+SEVERAL = 2
 CALENDAR_COLUMNS = (
     "name", "external_id", "is_primary", "last_sync_at", "next_sync_at", "events_synced",
     "failures", "quarantine",
@@ -74,11 +75,27 @@ class SyncRunInline(ReadOnly, TabularInline):
         return cause_of(run.error_code)
 
 
+class SharedFilter(admin.SimpleListFilter):
+    """Accounts that are connected for more than one person, in whatever environment."""
+
+    title = "account used by"
+    parameter_name = "people"
+
+    def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, str]]:
+        return [("several", "several people")]
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(people__gte=SEVERAL) if self.value() == "several" else queryset
+
+
 @admin.register(ProviderConnection)
 class ProviderConnectionAdmin(ReadOnly, ModelAdmin):
-    list_display = ["calendar_name", "account", "provider", "state", "last_sync", "last_error"]
+    list_display = [
+        "calendar_name", "account", "shared", "provider", "state", "last_sync", "last_error",
+    ]  # fmt: skip
     list_filter = [
         "status",
+        SharedFilter,
         ("configuration__environment", admin.RelatedOnlyFieldListFilter),
         "configuration__kind",
         ("configuration", admin.RelatedOnlyFieldListFilter),
@@ -91,13 +108,14 @@ class ProviderConnectionAdmin(ReadOnly, ModelAdmin):
     actions = ["sync_now", "disconnect"]
     inlines = [ExternalCalendarInline, SyncRunInline]
     fields = [
-        "id", "calendar", "configuration", "state", "last_error", "remedy", "account",
+        "id", "calendar", "configuration", "state", "last_error", "remedy", "account", "shared",
         "account_name", "account_subject", "granted_scopes", "created_at", "pending_until",
         "activated_at", "last_error_at", "last_error_code", "disconnected_at", "updated_at",
     ]  # fmt: skip
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderConnection]:
-        return super().get_queryset(request).prefetch_related("external_calendars")
+    def get_queryset(self, _request: HttpRequest) -> QuerySet[ProviderConnection]:
+        connections = ProviderConnection.objects.with_people()
+        return connections.order_by(*self.ordering).prefetch_related("external_calendars")
 
     def get_fields(self, request: HttpRequest, _obj: ProviderConnection | None = None) -> Any:
         """With the audit log for those who may read it."""
@@ -119,6 +137,13 @@ class ProviderConnectionAdmin(ReadOnly, ModelAdmin):
     @admin.display(description="Account", ordering="account_email", empty_value="not authorised")
     def account(self, connection: ProviderConnection) -> SafeString | None:
         return text(connection.account_email) if connection.account_email else None
+
+    @admin.display(description="Account used by", empty_value="")
+    def shared(self, connection: Any) -> SafeString | None:
+        """Somebody else's calendar with the same account: over all environments."""
+        if not connection.people or connection.people < SEVERAL:
+            return None
+        return badge(Tone.WAITING, f"{connection.people} people")
 
     @admin.display(description="Provider", ordering="configuration__display_name")
     def provider(self, connection: ProviderConnection) -> SafeString:

@@ -23,6 +23,30 @@ class ProviderConnectionQuerySet(models.QuerySet["ProviderConnection"]):
         """All but the disconnected ones, which the API does not know any more."""
         return self.exclude(status=ProviderConnection.Status.DISCONNECTED)
 
+    def of_account_of(self, connection: ProviderConnection) -> ProviderConnectionQuerySet:
+        """Those of the same account at the same kind of provider, in whatever environment."""
+        return self.present().filter(
+            account_subject=connection.account_subject,
+            configuration__kind=connection.configuration.kind,
+        )
+
+    def with_people(self) -> ProviderConnectionQuerySet:
+        """With `people`: for how many people its account is connected; null before it is known.
+
+        Over all environments: for the operator's staff only.
+        """
+        same = ProviderConnection.objects.filter(
+            account_subject=models.OuterRef("account_subject"),
+            configuration__kind=models.OuterRef("configuration__kind"),
+        ).exclude(account_subject="")
+        counted = (
+            same.exclude(status=ProviderConnection.Status.DISCONNECTED)
+            .order_by()
+            .values("account_subject")
+            .annotate(number=models.Count("calendar__owner", distinct=True))
+        )
+        return self.annotate(people=models.Subquery(counted.values("number")))
+
     def for_reading(self) -> ProviderConnectionQuerySet:
         """With the configuration, and `last_sync_at` over the external calendars."""
         with_last_sync = self.select_related("configuration").annotate(
@@ -61,6 +85,8 @@ class ProviderConnection(models.Model):
     pending_until = models.DateTimeField(null=True, blank=True)
     activated_at = models.DateTimeField(null=True, blank=True)
     disconnected_at = models.DateTimeField(null=True, blank=True)
+    # When the account's owner is to be told by mail, or told again; null: there is nothing to tell.
+    notice_due_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -72,6 +98,11 @@ class ProviderConnection(models.Model):
             models.Index(fields=["status", "pending_until"], name="connection_pending"),
             models.Index(fields=["account_email"], name="connection_account"),
             models.Index(fields=["account_subject"], name="connection_subject"),
+            models.Index(
+                fields=["notice_due_at"],
+                condition=models.Q(notice_due_at__isnull=False),
+                name="connection_notice",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -49,6 +49,28 @@ def test_filters_and_search(
     assert found("q=%25nonsense") == set()
 
 
+def test_an_account_of_several_people_is_marked(
+    root: Client, connection: ProviderConnection
+) -> None:
+    """Over all environments; the same person's calendars, other kinds and the dead do not count."""
+    same = {"account_subject": connection.account_subject, "account_email": "person@example.com"}
+    other = ProviderConnectionFactory(**same)
+    ProviderConnectionFactory(calendar__owner=connection.calendar.owner, **same)
+    ProviderConnectionFactory(status="disconnected", **same)
+    ProviderConnectionFactory(configuration__kind="another", **same)
+    ProviderConnectionFactory(account_subject="", account_email="")
+
+    body = root.get(listing("providerconnection")).content.decode()
+    assert body.count("2 people</span>") == 4  # of the dead one it says who uses it now
+    found = root.get(f"{listing('providerconnection')}?people=several")
+    rows = {row.pk for row in found.context["cl"].result_list}
+    assert {connection.pk, other.pk} <= rows
+    assert len(rows) == 4
+    assert "2 people" in root.get(page_of(connection)).content.decode()
+    ProviderConnection.objects.filter(pk=other.pk).update(status="disconnected")
+    assert "2 people" not in root.get(page_of(connection)).content.decode()
+
+
 def test_a_connections_page_has_its_calendars_and_latest_runs(
     root: Client, connection: ProviderConnection
 ) -> None:
