@@ -207,7 +207,8 @@ holds_nul = re.compile(rb"\\u0000").search  # twice as fast as `in` on a text fu
 _JSON_ESCAPE = re.compile(
     rb"\\(?:u(?P<unit>[0-9a-fA-F]{4})(?P<low>\\u[dD][c-fC-F][0-9a-fA-F]{2})?|.)", re.DOTALL
 )
-_JSON_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"|(?P<open>[\[{])|(?P<close>[\]}])', re.DOTALL)
+# A text that never ends is one, too: else each of its quotes would be tried as a beginning.
+_JSON_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|(?P<open>[\[{])|(?P<close>[\]}])', re.DOTALL)
 # No answer that we read goes as deep as a tenth of that.
 _DEEPEST = 100
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from calendars.models import Event
 from providers import outbound
+from providers.errors import InvalidResponse
 from providers.google.page import Page
 from providers.models import ExternalCalendar, QuarantinedEvent
 from tests.providers.google.listings import CHANGES, FULL, item, page_of
@@ -186,6 +187,11 @@ def test_brackets_in_texts_are_no_nesting() -> None:
     raw = item(summary='[{"' * 2000, kind="DEEPEST")
     [found], invalid = (page := Page(listing([raw]), FULL)).read(page.versions)
     assert (found.title, invalid) == (('[{"' * 2000)[:1024], [])
+
+
+def test_a_text_without_an_end_is_given_up_soon() -> None:
+    with pytest.raises(InvalidResponse):
+        Page(b'{"nextSyncToken": "next", "items": ["' + rb"\"" * MEGABYTE, FULL)
 
 
 def test_a_huge_event_is_not_kept_in_memory() -> None:
