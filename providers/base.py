@@ -158,10 +158,9 @@ class EventQuery:
 class EventPage(Protocol):
     """One page, read lazily: comparing versions must not cost what reading events costs.
 
-    `ids` are all that it names, found with the least work, as text that a database takes (no NUL, no
-    half of a surrogate pair). `versions` maps each living event's id
-    (cancelled occurrences of a series included) to its etag; `removed` are ids that are gone, or
-    that left the window. Exactly one of `next_page_token` and `next_cursor` is not empty.
+    `ids` are all that it names, found with the least work, as text that a database takes: no NUL,
+    no half of a surrogate pair. `versions` maps each living event's id (cancelled occurrences of a
+    series included) to its etag; `removed` are ids that are gone, or that left the window. Exactly one of `next_page_token` and `next_cursor` is not empty.
     """
 
     next_page_token: str
