@@ -160,7 +160,8 @@ class EventPage(Protocol):
 
     `ids` are all that it names, found with the least work, as text that a database takes: no NUL,
     no half of a surrogate pair. `versions` maps each living event's id (cancelled occurrences of a
-    series included) to its etag; `removed` are ids that are gone, or that left the window. Exactly one of `next_page_token` and `next_cursor` is not empty.
+    series included) to its etag; `removed` are ids that are gone, or that left the window. Exactly
+    one of `next_page_token` and `next_cursor` is not empty.
     """
 
     next_page_token: str
