@@ -142,6 +142,7 @@ def _store(
     scheduler.revoke_leases(request.connection_id)
     connection = (
         ProviderConnection.objects.select_for_update(of=("self",))
+        .select_related("configuration", "environment", "calendar")
         .filter(pk=request.connection_id)
         .exclude(status=Status.DISCONNECTED)
         .first()
@@ -176,8 +177,13 @@ def _store(
     )
     for other in earlier:
         _take_over(other, external)
-    again = request.purpose == AuthorizationRequest.Purpose.RECONNECT
-    audit.record(connection, Action.RECONNECTED if again else Action.CONNECTED, actor=actor)
+        audit.record(connection, Action.CALENDAR_TAKEN_OVER, actor=actor)
+    if request.purpose == AuthorizationRequest.Purpose.RECONNECT:
+        audit.record(connection, Action.RECONNECTED, actor=actor)
+    else:
+        audit.record(connection, Action.CONNECTED, actor=actor)
+        audit.report_shared_account(connection, actor)
+        tasks.notify_account(connection, address_verified=account.email_verified)
     tasks.request_sync([external.pk])
 
 

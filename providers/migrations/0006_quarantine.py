@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("providers", "0002_trust")]
+    dependencies = [("providers", "0005_account_notice")]
 
     operations = [
         migrations.AddField(
