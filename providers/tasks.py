@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 
 from providers import audit, grants, notices, scheduler, sync
 from providers.models import AuthorizationRequest, ExternalCalendar, ProviderConnection, SyncRun
+from talkover.environments.idempotency import forget_old_keys
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ def housekeeping() -> None:
         forget_old_runs,
         forget_old_requests,
         forget_old_attempts,
+        forget_old_keys,
         grants.revoke_due,
         notices.send_due,
     )

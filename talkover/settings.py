@@ -262,6 +262,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "UNAUTHENTICATED_USER": None,
     "NON_FIELD_ERRORS_KEY": "body",
 }
+IDEMPOTENCY_STORE = "talkover.environments.idempotency.IdempotencyStore"
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Talkover Calendar Core",
     "DESCRIPTION": (BASE_DIR / "talkover" / "api" / "introduction.md").read_text(),

@@ -17,6 +17,7 @@ from calendars.api.moments import parse_moment
 from calendars.models import Calendar, Event
 from calendars.querysets import CalendarQuerySet, EventQuerySet
 from talkover.api.exceptions import Invalid
+from talkover.api.idempotency import once
 from talkover.api.schema import message_response
 from talkover.api.views import ApiViewSet
 
@@ -78,6 +79,7 @@ class CalendarViewSet(ApiViewSet):
             lambda rows: [serializers.represent_calendar(row) for row in rows],
         )
 
+    @once(in_transaction=True)
     @extend_schema(
         operation_id="create_calendar",
         summary="Create a calendar",

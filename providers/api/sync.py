@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from providers import tasks
 from providers.api import serializers
 from providers.models import ExternalCalendar, ProviderConnection
+from talkover.api.idempotency import once
 from talkover.api.views import ApiViewSet, each
 
 # A calendar synced this recently, with nothing asked for since, counts as up to date.
@@ -23,6 +24,7 @@ FRESH = timedelta(seconds=60)
 class SyncViewSet(ApiViewSet):
     """Sync over all calendars of the environment."""
 
+    @once(in_transaction=True)
     @extend_schema(
         operation_id="sync_calendars",
         summary="Sync all calendars now",

@@ -21,6 +21,7 @@ from providers.api import lookups, serializers
 from providers.api.actors import caller
 from providers.models import AuthorizationRequest, ProviderConfiguration, ProviderConnection
 from talkover.api.exceptions import ApiError, NotFound
+from talkover.api.idempotency import once
 from talkover.api.pagination import MAX_PER_PAGE
 from talkover.api.schema import error_response, message_response
 from talkover.api.views import ApiViewSet, each
@@ -70,6 +71,7 @@ class ConnectionViewSet(ApiViewSet):
             return self.page(rows, each(serializers.represent_connection))
         return self.page(self._connections(calendar_id), each(serializers.represent_connection))
 
+    @once(in_transaction=True)
     @extend_schema(
         operation_id="connect_provider",
         summary="Connect a provider",
@@ -144,6 +146,7 @@ class ConnectionViewSet(ApiViewSet):
         connect.disconnect(connection=connection, actor=caller(self.request))
         return self.message("Provider connection removed")
 
+    @once(in_transaction=True)
     @extend_schema(
         operation_id="reconnect_provider",
         summary="Reconnect a provider",
@@ -179,6 +182,7 @@ class ConnectionViewSet(ApiViewSet):
             begun = connect.reconnect(connection=connection, start=self._start(body, configuration))
         return self.success(_represent_started(begun), status=201)
 
+    @once(in_transaction=False)
     @extend_schema(
         operation_id="complete_provider",
         summary="Hand on a provider's answer (direct handshake)",
@@ -206,6 +210,7 @@ class ConnectionViewSet(ApiViewSet):
             ),
         )
 
+    @once(in_transaction=False)
     @extend_schema(
         operation_id="confirm_provider",
         summary="Confirm a provider connection (confirmed handshake)",
@@ -228,6 +233,7 @@ class ConnectionViewSet(ApiViewSet):
             ),
         )
 
+    @once(in_transaction=True)
     @extend_schema(
         operation_id="sync_provider",
         summary="Sync a provider connection now",

@@ -14,6 +14,7 @@ from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import Direction, OpenApiExample, OpenApiResponse
 from rest_framework import serializers
 
+from talkover.api import idempotency
 from talkover.api.exceptions import DEFAULTS
 from talkover.api.renderers import EnvelopeRenderer
 
@@ -40,6 +41,21 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "integer", "minimum": 1},
     },
     "WWW-Authenticate": {"description": "`Bearer`.", "schema": {"type": "string"}},
+    idempotency.REPLAYED: {
+        "description": "`true` when this is the kept answer to an earlier request.",
+        "schema": {"type": "string", "const": "true"},
+    },
+}
+_IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": idempotency.HEADER,
+    "in": "header",
+    "required": False,
+    "description": (
+        "Your own name for this request, such as a UUID. Sent again with the same body within 24"
+        " hours it is answered as it was and not done again; see Idempotency-Replayed."
+    ),
+    "schema": {"type": "string", "pattern": idempotency.PATTERN, "maxLength": 255},
+    "example": "b1f5a1a0-6a51-4b0e-9f0a-6f0d0e7b7a51",
 }
 _EVERYWHERE = ("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 _ERRORS = {
@@ -53,6 +69,11 @@ _ERRORS = {
         "NotFound",
         "No such object in the token's environment (`NOT_FOUND`).",
         "NOT_FOUND",
+    ),
+    409: (
+        "KeyInUse",
+        "The first request with this Idempotency-Key is still at work (`IDEMPOTENCY_KEY_IN_USE`).",
+        "IDEMPOTENCY_KEY_IN_USE",
     ),
     413: ("PayloadTooLarge", "The body is too large (`PAYLOAD_TOO_LARGE`).", "PAYLOAD_TOO_LARGE"),
     415: (
@@ -73,7 +94,20 @@ _ERRORS = {
         "SERVICE_UNAVAILABLE",
     ),
 }
-_EXTRA_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+# What a POST's 422 may say besides.
+_UNPROCESSABLE_POST = (
+    "UnprocessablePost",
+    f"{_ERRORS[422][1]} Or another request had the Idempotency-Key (`IDEMPOTENCY_KEY_REUSED`).",
+    "VALIDATION_ERROR",
+)
+_EXTRA_HEADERS = {
+    401: ("WWW-Authenticate",),
+    409: ("Retry-After",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
+# 404 may be, too; but it is described once for all methods.
+_MAY_BE_REPLAYED = {200, 201, 202, 409, 422}
 
 
 class MessageSerializer(serializers.Serializer[Any]):
@@ -122,6 +156,13 @@ class EnvelopeAutoSchema(AutoSchema):
         # The envelope says `pagination` beside `data`; inside `data` is the plain list.
         return None if self._building_responses else super()._get_paginator()  # type: ignore[no-untyped-call]
 
+    def _get_parameters(self) -> list[dict[str, Any]]:
+        parameters: list[dict[str, Any]] = super()._get_parameters()
+        if self.method == "POST":
+            key = self._component(ResolvedComponent.PARAMETER, "IdempotencyKey", _IDEMPOTENCY_KEY)
+            parameters.append(key.ref)
+        return parameters
+
     def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
         self._building_responses = True
         try:
@@ -134,7 +175,7 @@ class EnvelopeAutoSchema(AutoSchema):
         for code, response in responses.items():
             if code < "300":
                 self._wrap(response, paginated=paginated)
-        for status in self._general_errors():
+        for status in sorted(self._general_errors()):
             if str(status) in responses:
                 self._mention_general_error(responses[str(status)], status)
             else:
@@ -164,19 +205,21 @@ class EnvelopeAutoSchema(AutoSchema):
             if paginated:
                 example["value"]["pagination"] = _PAGINATION_EXAMPLE
 
-    def _general_errors(self) -> list[int]:
-        statuses = [401, 429, 500, 503]
+    def _general_errors(self) -> set[int]:
+        statuses = {401, 429, 500, 503}
         if "{" in self.path:
-            statuses.append(404)
+            statuses.add(404)
         if self.method in {"POST", "PUT", "PATCH"} and self.get_request_serializer() is not None:
-            statuses += [400, 413, 415, 422]
-        if any(parameter["in"] == "query" for parameter in self._get_parameters()):
-            statuses.append(422)
+            statuses |= {400, 413, 415, 422}
+        if self.method == "POST":
+            statuses |= {409, 422}
+        if any(parameter.get("in") == "query" for parameter in self._get_parameters()):
+            statuses.add(422)
         return statuses
 
     def _error(self, status: int) -> dict[str, str]:
         """A reference to the general answer of this status, among the components."""
-        name, description, code = _ERRORS[status]
+        name, description, code = self._general_error(status)
         example: dict[str, Any] = {
             "success": False,
             "message": DEFAULTS[status][1] if status in DEFAULTS else description,
@@ -199,10 +242,17 @@ class EnvelopeAutoSchema(AutoSchema):
         return self._component(ResolvedComponent.RESPONSE, name, response).ref
 
     def _mention_general_error(self, response: dict[str, Any], status: int) -> None:
-        response["description"] = f"{response['description']} Or: {_ERRORS[status][1]}"
+        description = self._general_error(status)[1]
+        response["description"] = f"{response['description']} Or: {description}"
+
+    def _general_error(self, status: int) -> tuple[str, str, str]:
+        """Name of the component, description and the example's code."""
+        return _UNPROCESSABLE_POST if (self.method, status) == ("POST", 422) else _ERRORS[status]
 
     def _add_headers(self, response: dict[str, Any], status: int) -> None:
-        names = (*_EVERYWHERE, *_EXTRA_HEADERS.get(status, ()))
+        names = [*_EVERYWHERE, *_EXTRA_HEADERS.get(status, ())]
+        if self.method == "POST" and status in _MAY_BE_REPLAYED:
+            names.append(idempotency.REPLAYED)
         response["headers"] = {
             **response.get("headers", {}),
             **{

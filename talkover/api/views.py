@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
+from talkover.api import idempotency
 from talkover.api.exceptions import ApiError, Invalid, NotFound
 from talkover.api.renderers import Envelope
 
@@ -24,8 +25,11 @@ M = TypeVar("M", bound=Model)
 class ApiViewSet(GenericViewSet[Any]):
     """Base of all API views: the caller's environment, and the envelope's answers.
 
-    Start every queryset at `for_environment(self.environment)`.
+    Start every queryset at `for_environment(self.environment)`. Say of each POST with
+    `idempotency.once` how it runs when it has a key.
     """
+
+    post: Callable[..., Any]  # set by `as_view`, on routes that have one
 
     @property
     def environment(self) -> Any:
@@ -48,6 +52,9 @@ class ApiViewSet(GenericViewSet[Any]):
         }
         if refused:
             raise Invalid(refused)
+        if idempotency.META in request.META and request.method == "POST" and hasattr(self, "post"):
+            # Here the caller is known, and allowed; REST framework looks the handler up next.
+            self.post = idempotency.guard(self, self.post)
 
     def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
         """Only `Allow`, which every answer carries."""

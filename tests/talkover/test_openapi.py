@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from talkover.api.description import openapi_document
-from tests.test_tenants import walk
+from tests.talkover.routes import walk
 
 SNAPSHOT = Path(__file__).resolve().parent.parent.parent / "docs" / "openapi.json"
 METHODS = {"get", "put", "patch", "post", "delete"}

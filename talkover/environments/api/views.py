@@ -6,6 +6,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from talkover.api.idempotency import once
 from talkover.api.views import ApiViewSet
 from talkover.environments.api.serializers import (
     NewPersonSerializer,
@@ -47,6 +48,7 @@ class UserViewSet(ApiViewSet):
         )
         return self.page(memberships, lambda rows: [represent_person(row) for row in rows])
 
+    @once(in_transaction=True)
     @extend_schema(
         operation_id="add_user",
         summary="Add a person",
