@@ -15,7 +15,7 @@ from tests.factories import CalendarFactory, EnvironmentFactory
 
 @pytest.fixture(autouse=True)
 def _clean_cache() -> Iterator[None]:
-    """Rate limits are counted in the cache, which a test's rollback does not reach."""
+    """What is counted in Redis and in the cache: a test's rollback does not reach it."""
     yield
     cache.clear()
 

@@ -29,11 +29,11 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "integer", "minimum": 1},
     },
     "X-RateLimit-Remaining": {
-        "description": "How many of them are left in this minute.",
+        "description": "How many more would pass now. Any minute counts, wherever it begins.",
         "schema": {"type": "integer", "minimum": 0},
     },
     "X-RateLimit-Reset": {
-        "description": "When the next minute begins, in seconds since 1970-01-01 UTC.",
+        "description": "When the oldest that count are forgotten, in seconds since 1970-01-01 UTC.",
         "schema": {"type": "integer"},
     },
     "Retry-After": {
