@@ -38,7 +38,21 @@ class Envelope:
 
 def dump(body: Any) -> bytes:
     """`body` as JSON. Raises TypeError for what has no JSON form."""
-    return orjson.dumps(body, default=_simplify, option=_OPTIONS)
+    try:
+        return orjson.dumps(body, default=_simplify, option=_OPTIONS)
+    except TypeError as error:
+        if "64-bit" not in str(error):
+            raise
+    # An application's own 1e300, which PostgreSQL gives back as an integer of that many digits.
+    return orjson.dumps(_with_floats(body), default=_simplify, option=_OPTIONS)
+
+
+def _with_floats(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_floats(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_floats(inner) for inner in value]
+    return float(value) if isinstance(value, int) and not -(2**63) <= value < 2**64 else value
 
 
 def _simplify(value: Any) -> Any:

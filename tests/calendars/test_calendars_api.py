@@ -220,3 +220,12 @@ def test_deletion_with_real_disconnecting(api: APIClient, calendar: Calendar) ->
 def test_not_found_says_what(api: APIClient) -> None:
     body = assert_error(api.get(f"{URL}/{uuid.uuid4()}"), 404, "NOT_FOUND")
     assert body["message"] == "There is no calendar with this id."
+
+
+def test_large_numbers_in_metadata_are_kept(api: APIClient, calendar: Calendar) -> None:
+    metadata = {"a": 1e300, "b": -1e19, "c": [{"d": 1.5e64}], "e": 2**64 - 1, "f": -(2**63)}
+    path = f"/api/v1/calendars/{calendar.pk}"
+    assert api.patch(path, {"metadata": metadata}, format="json").status_code == 200
+    response = api.get(path)
+    assert response.status_code == 200
+    assert response.json()["data"]["metadata"] == metadata
