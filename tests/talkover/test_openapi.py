@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,24 @@ def test_every_answer_is_the_envelope(document: dict[str, Any]) -> None:
                 expected = {"success", "message"}
             assert expected <= set(schema["required"]), f"{method} {path} {status}"
             assert "X-Request-Id" in found["headers"]
+
+
+def test_what_an_answer_names_can_be_followed(document: dict[str, Any]) -> None:
+    """Every call that has an id in its path is linked from one that answers with it."""
+    by_id = {operation["operationId"]: path for path, _, operation in operations(document)}
+    linked: dict[str, list[dict[str, Any]]] = {}
+    for _, _, operation in operations(document):
+        for response in operation["responses"].values():
+            for link in response.get("links", {}).values():
+                linked.setdefault(link["operationId"], []).append(link)
+    for name, path in by_id.items():
+        wanted = set(re.findall(r"{(\w+)}", path))
+        if wanted:
+            assert linked[name], name
+        for link in linked.get(name, []):
+            assert link.get("parameters", {}).keys() == wanted, name
+    bodies = [link.get("requestBody") for link in linked["create_calendar"]]
+    assert {"owner_id": "$response.body#/data/id"} in bodies
 
 
 def test_the_document_is_served(client: Client, document: dict[str, Any]) -> None:
