@@ -117,7 +117,9 @@ def chains(headers: dict[str, str], environment: Environment) -> Any:
     }
     seen: dict[str, set[int]] = defaultdict(set)
 
-    class Chain(valid_requests.as_state_machine()):
+    machine: Any = valid_requests.as_state_machine()
+
+    class Chain(machine):
         def get_call_kwargs(self, case: Any) -> dict[str, Any]:
             return {"headers": headers}
 
