@@ -138,6 +138,10 @@ CAUSES: dict[str, Cause] = {
         "The provider has lost track of what was synced.",
         "Nothing to do: everything is listed once more.",
     ),
+    "watch_refused": Cause(
+        "The provider sends no notifications about this calendar.",
+        "Nothing to do: it is asked for changes at intervals.",
+    ),
     "listing_loops": Cause(
         "The provider's listing does not end.",
         "It is tried again by itself; if it lasts, tell the operator.",

@@ -127,6 +127,13 @@ class CursorExpired(ProviderError):
     code = "cursor_expired"
 
 
+class WatchRefused(ProviderError):
+    """The provider sends no notifications about this calendar, or not to our address: poll it."""
+
+    code = "watch_refused"
+    permanent = True
+
+
 class Misconfigured(ProviderError):
     """Our registration at the provider is wrong (client id, secret, redirect URI, API disabled).
 

@@ -24,6 +24,7 @@ from providers.errors import (
     RateLimited,
     RequestRefused,
     ScopeMissing,
+    WatchRefused,
 )
 from providers.http import clean_text, retry_after_seconds
 
@@ -45,6 +46,11 @@ _REASONS: dict[str, type[ProviderError]] = {
     "fullSyncRequired": CursorExpired,
     "updatedMinTooLongAgo": CursorExpired,
 }
+# These decide before the status does: an address that Google does not post to is refused with 401,
+# https://developers.google.com/workspace/calendar/api/guides/push
+_WATCH_REASONS = frozenset(
+    {"pushNotSupportedForRequestedResource", "webhookUrlNotHttps", "webhookUrlUnauthorized"}
+)
 
 
 def failure(response: Response, *, resuming: bool = False) -> ProviderError:
@@ -64,6 +70,8 @@ def failure(response: Response, *, resuming: bool = False) -> ProviderError:
 
 def _kind(status: int, reason: str, *, known: bool, resuming: bool) -> type[ProviderError]:
     by_reason = _REASONS.get(reason)
+    if status in {400, 401, 403} and reason.removeprefix("push.") in _WATCH_REASONS:
+        return WatchRefused
     if status >= 500:
         return ProviderUnavailable
     if status == 401:

@@ -7,21 +7,25 @@ https://developers.google.com/workspace/calendar/api/v3/reference
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar, TypeVar
 from urllib.parse import urlencode
 
 from providers.base import (
     Account,
+    Channel,
     ClientRegistration,
     Endpoints,
     EventQuery,
     Http,
+    Notification,
     OAuth2Provider,
     RemoteCalendar,
     Response,
+    WatchesCalendars,
 )
 from providers.errors import AnswerTooLarge, CalendarNotFound, InvalidResponse, ScopeMissing
+from providers.google import channels
 from providers.google.errors import failure
 from providers.google.page import Page
 from providers.google.times import zone
@@ -54,12 +58,12 @@ _PAGE_SIZES = ("2500", "250", "25")
 _MAX_CALENDAR_PAGES = 40  # of 250; nobody has ten thousand calendars, but a server can loop
 
 
-class GoogleProvider(OAuth2Provider):
+class GoogleProvider(OAuth2Provider, WatchesCalendars):
     """Google's OAuth 2.0 server and Calendar API v3, read-only."""
 
     kind = "google"
     name = "Google Calendar"
-    capabilities = frozenset({"calendars.read", "events.read", "events.incremental"})
+    capabilities = frozenset({"calendars.read", "events.read", "events.incremental", "push"})
     endpoints = Endpoints(
         authorization="https://accounts.google.com/o/oauth2/v2/auth",
         token="https://oauth2.googleapis.com/token",  # noqa: S106  (an address)
@@ -137,11 +141,50 @@ class GoogleProvider(OAuth2Provider):
             parameters["timeMax"] = _rfc3339(query.window.end)
         if query.page_token:
             parameters["pageToken"] = query.page_token
-        url = f"{registration.endpoints.api_root}/calendars/{_segment(query.calendar_id)}/events"
+        url = _events_url(registration, query.calendar_id)
         response = _fewer_at_once(http, url, parameters, token)
         if response.status != 200:
             raise failure(response, resuming=bool(query.cursor or query.page_token))
         return Page(response.body, query)
+
+    def watch(
+        self,
+        http: Http,
+        registration: ClientRegistration,
+        token: str,
+        calendar_id: str,
+        *,
+        channel_id: str,
+        channel_token: str,
+        address: str,
+        ttl: timedelta,
+    ) -> Channel:
+        """Watch the calendar's events. Google may shorten the life that is asked for."""
+        url = f"{_events_url(registration, calendar_id)}/watch"
+        wanted = channels.Wanted(
+            id=channel_id,
+            token=channel_token,
+            address=address,
+            params=channels.Parameters(ttl=str(int(ttl.total_seconds()))),
+        )
+        return channels.watch(http, url, token, wanted)
+
+    def stop(
+        self,
+        http: Http,
+        registration: ClientRegistration,
+        token: str,
+        *,
+        channel_id: str,
+        resource_id: str,
+    ) -> None:
+        """Stop a channel; only the same account through the same client can."""
+        url = f"{registration.endpoints.api_root}/channels/stop"
+        channels.stop(http, url, token, channels.Stopped(id=channel_id, resource_id=resource_id))
+
+    def read_notification(self, headers: Mapping[str, str]) -> Notification | None:
+        """Everything that Google says is in the `X-Goog-` headers."""
+        return channels.read_notification(headers)
 
 
 def _request(http: Http, url: str, parameters: Mapping[str, str], token: str) -> Response:
@@ -168,6 +211,10 @@ def _get(http: Http, url: str, parameters: Mapping[str, str], token: str, kind: 
     if response.status != 200:
         raise failure(response)
     return decode_json(response.body, kind)
+
+
+def _events_url(registration: ClientRegistration, calendar_id: str) -> str:
+    return f"{registration.endpoints.api_root}/calendars/{_segment(calendar_id)}/events"
 
 
 def _segment(calendar_id: str) -> str:
