@@ -214,7 +214,9 @@ class AuthorizationRequest(models.Model):
 class RevocationJob(models.Model):
     """A grant that is still to be revoked upstream; its token lives here for a day at most.
 
-    Whose grant it was is for the audit log, and may be gone by now: no references.
+    `channels` are notification channels to be stopped before, which takes a living grant: pairs of
+    channel id and resource id. Without `revokes` that is all: the grant is another connection's,
+    too. Whose it was is for the audit log, and may be gone by now: no references.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -227,6 +229,8 @@ class RevocationJob(models.Model):
     calendar_id = models.UUIDField(null=True, editable=False)
     connection_id = models.UUIDField(null=True, editable=False)
     token = SealedField(editable=False)
+    channels = models.JSONField(default=list, editable=False)
+    revokes = models.BooleanField(default=True, editable=False)
     attempts = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(default=timezone.now, db_index=True)
     expires_at = models.DateTimeField()

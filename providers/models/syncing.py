@@ -69,7 +69,10 @@ class ExternalCalendar(models.Model):
         indexes = [
             models.Index(
                 fields=["next_sync_at"], condition=Q(next_sync_at__isnull=False), name="sync_due"
-            )
+            ),
+            models.Index(
+                fields=["next_watch_at"], condition=Q(next_watch_at__isnull=False), name="watch_due"
+            ),
         ]
 
     def __str__(self) -> str:
