@@ -29,6 +29,7 @@ from providers.models import (
     AuthorizationRequest,
     ConnectionCredential,
     ExternalCalendar,
+    NotificationChannel,
     ProviderConnection,
 )
 from providers.outbound import http_client
@@ -184,7 +185,7 @@ def _store(
         audit.record(connection, Action.CONNECTED, actor=actor)
         audit.report_shared_account(connection, actor)
         tasks.notify_account(connection, address_verified=account.email_verified)
-    tasks.request_sync([external.pk])
+    tasks.start_syncing(external)
 
 
 def _same_calendar_elsewhere(
@@ -211,6 +212,8 @@ def _take_over(old: ExternalCalendar, new: ExternalCalendar) -> None:
     Event.objects.filter(source=old).update(source=new)
     # What `old` kept of its own listing does not order with that of `new`.
     Event.objects.filter(source=new).update(listing=0)
+    # To be stopped: with the new grant, which is of the same account and client.
+    NotificationChannel.objects.filter(external_calendar=old).update(external_calendar=new)
     old.connection.delete()
 
 

@@ -1,5 +1,7 @@
 """Ending grants: secrets are wiped locally at once, and revoked upstream afterwards.
 
+Notification channels are stopped before the grant ends: without it nobody can.
+
 Providers end a grant as a whole: all tokens of that account at that client
 (https://developers.google.com/identity/protocols/oauth2). So nothing is revoked upstream while
 another connection lives on the same grant.
@@ -8,15 +10,22 @@ another connection lives on the same grant.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from providers import audit, oauth2
-from providers.errors import ProviderError
-from providers.models import ConnectionCredential, ProviderConnection, RevocationJob
+from providers.base import ClientRegistration, WatchesCalendars
+from providers.errors import AuthorizationRevoked, ProviderError
+from providers.models import (
+    ConnectionCredential,
+    NotificationChannel,
+    ProviderConnection,
+    RevocationJob,
+)
 from providers.outbound import http_client
 from talkover.encryption import UnsealError, seal, unseal
 
@@ -26,11 +35,14 @@ LIFE = timedelta(hours=24)
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=2)
 GIVEN_UP_AT_ONCE = 1000
+# A channel that cannot be stopped runs out by itself; the grant must not live on because of it.
+STOP_ATTEMPTS = 3
 
 
 def surrender(*, connection: ProviderConnection) -> None:
     """Delete the connection's tokens and note the grant for revocation, in the caller's
     transaction. The local wipe never depends on anything upstream."""
+    channels = _close_channels(connection)
     credential = ConnectionCredential.objects.filter(connection=connection).first()
     if credential is None:
         return
@@ -40,15 +52,26 @@ def surrender(*, connection: ProviderConnection) -> None:
         logger.error("The grant of connection %s cannot be read: not revoked.", connection.pk)
         token = ""
     credential.delete()
-    revoke_later(connection=connection, subject=connection.account_subject, token=token)
+    revoke_later(
+        connection=connection,
+        subject=connection.account_subject,
+        token=token,
+        channels=channels,
+    )
 
 
-def revoke_later(*, connection: ProviderConnection, subject: str, token: str) -> None:
+def revoke_later(
+    *, connection: ProviderConnection, subject: str, token: str, channels: Sequence[list[str]] = ()
+) -> None:
     """Note a token for revocation, unless it is unknown whose it is or its grant is in use.
 
     `subject` may differ from the connection's: a refused answer's tokens are surrendered too.
+    `channels`: pairs of channel id and resource id, stopped before, or only, if the grant lives on.
     """
-    if not token or not subject or _grant_is_in_use(connection, subject):
+    if not token or not subject:
+        return
+    revokes = not _grant_is_in_use(connection, subject)
+    if not revokes and not channels:
         return
     job = RevocationJob(
         environment_id=connection.environment_id,
@@ -56,6 +79,8 @@ def revoke_later(*, connection: ProviderConnection, subject: str, token: str) ->
         calendar_id=connection.calendar_id,
         connection_id=connection.pk,
         expires_at=timezone.now() + LIFE,
+        channels=list(channels),
+        revokes=revokes,
     )
     seal(job, "token", token)
     job.save()
@@ -102,7 +127,7 @@ def _end(jobs: list[RevocationJob], action: audit.Action) -> None:
                 configuration=job.configuration,
             )
             for job in jobs
-            if job.connection_id and job.calendar_id
+            if job.revokes and job.connection_id and job.calendar_id
         ]
         audit.record_each(connections, action, actor=audit.Actor.system())
 
@@ -110,16 +135,56 @@ def _end(jobs: list[RevocationJob], action: audit.Action) -> None:
 def _revoke(job: RevocationJob) -> bool:
     try:
         configuration = job.configuration
-        oauth2.revoke(
-            http_client(),
-            configuration.provider,
-            configuration.registration(),
-            token=unseal(job, "token"),
-        )
+        registration = configuration.registration()
+        _stop_channels(job, registration)
+        if job.revokes:
+            oauth2.revoke(
+                http_client(), configuration.provider, registration, token=unseal(job, "token")
+            )
     except (ProviderError, UnsealError) as error:
         logger.warning("Revocation %s failed, will be tried again: %s", job.pk, error)
         return False
     return True
+
+
+def _close_channels(connection: ProviderConnection) -> list[list[str]]:
+    """Take nothing more from the connection's channels; returns what stopping them takes."""
+    now = timezone.now()
+    own = NotificationChannel.objects.filter(external_calendar__connection=connection)
+    own.filter(stopped_at__isnull=True).update(stopped_at=now)
+    # One that is just being opened has no end yet.
+    living = own.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now)).exclude(resource_id="")
+    return [[str(pk), resource_id] for pk, resource_id in living.values_list("pk", "resource_id")]
+
+
+def _stop_channels(job: RevocationJob, registration: ClientRegistration) -> None:
+    """Stop the job's channels with an access token of its grant.
+
+    Raises the provider's errors and UnsealError, but not for ever: see STOP_ATTEMPTS.
+    """
+    provider = job.configuration.provider
+    if not job.channels or not isinstance(provider, WatchesCalendars):
+        return
+    http = http_client()
+    try:
+        tokens = oauth2.refresh(http, provider, registration, refresh_token=unseal(job, "token"))
+        if tokens.refresh_token:
+            seal(job, "token", tokens.refresh_token)
+            job.save(update_fields=["token"])
+        for channel_id, resource_id in job.channels:
+            provider.stop(
+                http,
+                registration,
+                tokens.access_token,
+                channel_id=channel_id,
+                resource_id=resource_id,
+            )
+    except AuthorizationRevoked:
+        return
+    except ProviderError as error:
+        if job.attempts + 1 < STOP_ATTEMPTS:
+            raise
+        logger.warning("Revocation %s: channels are left to run out: %s", job.pk, error)
 
 
 def _grant_is_in_use(connection: ProviderConnection, subject: str) -> bool:

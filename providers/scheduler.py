@@ -20,10 +20,15 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from providers.models import ExternalCalendar, ProviderConfiguration, ProviderConnection
+from providers.models import (
+    ExternalCalendar,
+    NotificationChannel,
+    ProviderConfiguration,
+    ProviderConnection,
+)
 from talkover.statements import Select, parameter, update
 
 # How long a hint may be on its way before another is sent; the message itself expires then.
@@ -36,10 +41,18 @@ QUOTA_BACK_OFF = timedelta(hours=6)
 JITTER = 0.25
 
 
+# A channel that has never delivered is not trusted: its messages may not reach us.
+_delivering = NotificationChannel.objects.filter(
+    external_calendar=OuterRef("pk"),
+    stopped_at__isnull=True,
+    expires_at__gt=parameter("now", DateTimeField()),
+    last_notified_at__isnull=False,
+).order_by()
 _by_key = Select(
     lambda: (
         ExternalCalendar.objects.filter(pk=parameter("pk", ExternalCalendar._meta.pk))
         .select_related("connection__configuration")
+        .annotate(watched=Exists(_delivering))
         .order_by()
     )
 )
@@ -54,12 +67,14 @@ class Lease:
     """The right to sync one external calendar, as it was when the lease began.
 
     `external_calendar` has its connection and configuration loaded, `fence` and `dirty` are its own
-    of that moment: wishes up to `dirty` are seen by the run that this lease is for.
+    of that moment: wishes up to `dirty` are seen by the run that this lease is for. `watched`: the
+    provider notifies us of changes.
     """
 
     external_calendar: ExternalCalendar
     fence: int
     dirty: int
+    watched: bool = False
 
     def hold(self, **changes: Any) -> None:
         """Prolong the lease, and change the external calendar. Raises LostLease.
@@ -104,10 +119,11 @@ def acquire(external_calendar_id: uuid.UUID | str) -> Lease | None:
     one gets through, and nobody who looked before a disconnection.
     """
     now = timezone.now()
-    row = next(iter(_by_key(pk=external_calendar_id)), None)
+    row = next(iter(_by_key(pk=external_calendar_id, now=now)), None)
     if row is None or not _is_due(row, now):
         return None
-    lease = Lease(external_calendar=row, fence=row.fence + 1, dirty=row.dirty)
+    watched: bool = row.watched  # type: ignore[attr-defined]  # annotated
+    lease = Lease(external_calendar=row, fence=row.fence + 1, dirty=row.dirty, watched=watched)
     taken = update(
         ExternalCalendar,
         {"pk": row.pk, "fence": row.fence},
@@ -181,9 +197,15 @@ def revoke_leases(connection_id: uuid.UUID) -> None:
     )
 
 
-def next_regular(now: datetime) -> datetime:
-    """When a calendar that is well is synced again: the interval, spread by a quarter each way."""
-    seconds = settings.SYNC_INTERVAL_SECONDS * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+def next_regular(now: datetime, *, watched: bool = False) -> datetime:
+    """When a calendar that is well is synced again: the interval, spread by a quarter each way.
+
+    Notifications get lost, so a `watched` one is asked for changes as well, only less often.
+    """
+    interval = settings.SYNC_INTERVAL_SECONDS
+    if watched:
+        interval = max(interval, settings.SYNC_INTERVAL_WITH_PUSH_SECONDS)
+    seconds = interval * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
     return now + timedelta(seconds=seconds)
 
 

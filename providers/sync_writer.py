@@ -282,7 +282,8 @@ class PageWriter:
                 actor=audit.Actor.system(),
                 details={"external_calendar_id": source.external_id},
             )
-        self._lease.release(next_sync_at=scheduler.next_regular(now), at_once=True, **changes)
+        next_sync_at = scheduler.next_regular(now, watched=self._lease.watched)
+        self._lease.release(next_sync_at=next_sync_at, at_once=True, **changes)
         return {
             "status": SyncRun.Status.SUCCEEDED,
             "phase": SyncRun.Phase.DONE,

@@ -23,8 +23,14 @@ from django.utils import timezone
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from providers import audit, grants, notices, scheduler, sync
-from providers.models import AuthorizationRequest, ExternalCalendar, ProviderConnection, SyncRun
+from providers import audit, channels, grants, notices, scheduler, sync
+from providers.models import (
+    AuthorizationRequest,
+    ExternalCalendar,
+    NotificationChannel,
+    ProviderConnection,
+    SyncRun,
+)
 from talkover.environments.idempotency import forget_old_keys
 
 logger = logging.getLogger(__name__)
@@ -52,6 +58,20 @@ def request_sync(
     if ids:
         transaction.on_commit(partial(_enqueue, sync_external_calendar, ids))
     return ids
+
+
+def start_syncing(external_calendar: ExternalCalendar) -> None:
+    """What an activation begins: the first sync, and a notification channel under the new grant.
+
+    Belongs in the caller's transaction, as `request_sync`.
+    """
+    now = timezone.now()
+    request_sync([external_calendar.pk])
+    ExternalCalendar.objects.filter(pk=external_calendar.pk).update(next_watch_at=now)
+    NotificationChannel.objects.filter(
+        external_calendar=external_calendar, stopped_at__isnull=True
+    ).update(stopped_at=now)
+    transaction.on_commit(partial(_enqueue, renew_channel, [external_calendar.pk]))
 
 
 def enqueue_revocations() -> None:
@@ -90,6 +110,19 @@ def dispatch_due_syncs() -> int:
     return sent
 
 
+@shared_task(name="providers.tasks.renew_channels")
+def renew_channels() -> None:
+    """Send a hint for each external calendar whose notification channel is due."""
+    _enqueue(renew_channel, channels.due(limit=MOST_CLAIMS))
+
+
+@shared_task(name="providers.tasks.renew_channel")
+def renew_channel(external_calendar_id: str) -> None:
+    """Open or renew a channel. Does nothing if it is not due, or somebody else is at it."""
+    if channels.renew(external_calendar_id):
+        request_sync([uuid.UUID(external_calendar_id)])
+
+
 @shared_task(name="providers.tasks.revoke_grants")
 def revoke_grants() -> None:
     """Revoke upstream the grants of connections that ended."""
@@ -113,6 +146,7 @@ def housekeeping() -> None:
         forget_old_requests,
         forget_old_attempts,
         forget_old_keys,
+        channels.forget_old,
         grants.revoke_due,
         notices.send_due,
     )

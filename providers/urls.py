@@ -1,14 +1,15 @@
-"""Browser routes: the handshake, and the pages for people."""
+"""Routes beside the API: the handshake, notifications, and the pages for people."""
 
 from django.urls import path
 
-from providers import pages, views
+from providers import pages, push, views
 
 urlpatterns = [
     path(
         "oauth/callback/<slug:kind>/<uuid:configuration_id>", views.callback, name="oauth-callback"
     ),
     path("connect", views.start, name="connect-start"),
+    path("push/<slug:kind>/<uuid:channel_id>", push.receive, name="push"),
     path("oauth/error/<slug:code>", views.connect_error, name="connect-error"),
     path("", pages.home, name="home"),
     path("calendars", pages.calendar_list, name="calendar-list"),

@@ -190,6 +190,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
+_housekeeping_seconds = env.float("HOUSEKEEPING_SECONDS", default=60.0)
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "dispatch-due-syncs": {
         "task": "providers.tasks.dispatch_due_syncs",
@@ -198,8 +199,13 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "housekeeping": {
         "task": "providers.tasks.housekeeping",
-        "schedule": env.float("HOUSEKEEPING_SECONDS", default=60.0),
+        "schedule": _housekeeping_seconds,
         "options": {"expires": 300},
+    },
+    "renew-channels": {
+        "task": "providers.tasks.renew_channels",
+        "schedule": _housekeeping_seconds,
+        "options": {"expires": 60},
     },
 }
 
@@ -209,6 +215,9 @@ AUTHORIZATION_REQUEST_SECONDS = env.int("AUTHORIZATION_REQUEST_SECONDS", default
 PENDING_CONNECTIONS_PER_CALENDAR = env.int("PENDING_CONNECTIONS_PER_CALENDAR", default=10)
 AUTHORIZATION_STARTS_PER_MINUTE = env.int("AUTHORIZATION_STARTS_PER_MINUTE", default=20)
 SYNC_INTERVAL_SECONDS = env.int("SYNC_INTERVAL_SECONDS", default=300)
+SYNC_INTERVAL_WITH_PUSH_SECONDS = env.int("SYNC_INTERVAL_WITH_PUSH_SECONDS", default=3600)
+# auto: for providers that can reach PUBLIC_BASE_URL (providers.channels).
+PUSH_NOTIFICATIONS = env.str("PUSH_NOTIFICATIONS", default="auto", choices=("auto", "on", "off"))
 SYNC_LEASE_SECONDS = env.int("SYNC_LEASE_SECONDS", default=30)
 # "host:port" pairs that may be reached without TLS and at addresses that are not public.
 OUTBOUND_ALLOWED_HOSTS = frozenset(env.list("OUTBOUND_ALLOWED_HOSTS", default=[]))

@@ -5,22 +5,31 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from calendars.models import Calendar
 from providers import outbound, registry
 from providers.connect import callback_url
 from providers.demo import sandbox_endpoints
-from providers.models import ExternalCalendar, ProviderConfiguration, ProviderConnection
+from providers.models import (
+    ExternalCalendar,
+    NotificationChannel,
+    ProviderConfiguration,
+    ProviderConnection,
+)
 from talkover.environments.models import Environment
 from tests.factories import ProviderConfigurationFactory
 from tests.providers.http_server import Server
+from tests.providers.posting import make_channel
 from tests.providers.sync_remote import ScriptedProvider, make_source, remote_event
+from tests.providers.watching import Watching
 from tests.sandbox.browser import FormBrowser
 from tests.sandbox.process import SandboxProcess
 
@@ -156,6 +165,27 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> ScriptedProvider:
 def source(provider: ScriptedProvider) -> ExternalCalendar:
     """A calendar of the scripted provider, connected and due."""
     return make_source()
+
+
+@pytest.fixture
+def watching(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Watching:
+    """A provider in memory that can be watched and can reach us, in place of every kind."""
+    settings.PUSH_NOTIFICATIONS = "auto"
+    settings.PUBLIC_BASE_URL = "https://calendars.example.com"
+    provider = Watching()
+    monkeypatch.setattr(registry, "get_provider", lambda _kind: provider)
+    return provider
+
+
+@pytest.fixture
+def quiet() -> ExternalCalendar:
+    """A connected calendar with nothing to do for an hour."""
+    return make_source(kind="google", next_sync_at=timezone.now() + timedelta(hours=1))
+
+
+@pytest.fixture
+def channel(quiet: ExternalCalendar) -> NotificationChannel:
+    return make_channel(quiet)
 
 
 @pytest.fixture
