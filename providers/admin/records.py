@@ -7,10 +7,19 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from providers.admin.display import ModelAdmin, ReadOnly, badge, cause_of, quarantined, text
+from providers.admin.display import (
+    ModelAdmin,
+    ReadOnly,
+    TabularInline,
+    badge,
+    cause_of,
+    quarantined,
+    text,
+)
 from providers.models import (
     AuthorizationRequest,
     ExternalCalendar,
+    NotificationChannel,
     QuarantinedEvent,
     RevocationJob,
     SyncRun,
@@ -88,6 +97,57 @@ class SyncRunAdmin(ReadOnly, ModelAdmin):
         return cause_of(run.error_code)
 
 
+# Neither the token's digest nor the provider's name of what is watched.
+CHANNEL_COLUMNS = (
+    "state", "created_at", "expires_at", "last_notified_at", "last_message_number", "stopped_at",
+)  # fmt: skip
+
+
+class ChannelState:
+    """Whether a channel works, for a list and for an inline."""
+
+    @admin.display(description="State")
+    def state(self, channel: NotificationChannel) -> SafeString:
+        if channel.stopped_at:
+            return badge(Tone.OFF, "Stopped")
+        if channel.expires_at is None:
+            return badge(Tone.BUSY, "Being opened")
+        if channel.expires_at <= timezone.now():
+            return badge(Tone.BAD, "Expired")
+        if channel.last_notified_at is None:
+            return badge(Tone.WAITING, "Silent so far")
+        return badge(Tone.GOOD, "Delivers")
+
+
+class NotificationChannelInline(ChannelState, ReadOnly, TabularInline):
+    model = NotificationChannel
+    fields = CHANNEL_COLUMNS
+    readonly_fields = CHANNEL_COLUMNS
+    can_delete = False
+    extra = 0
+
+
+@admin.register(NotificationChannel)
+class NotificationChannelAdmin(ChannelState, ReadOnly, ModelAdmin):
+    list_display = ["calendar", "account", *CHANNEL_COLUMNS]
+    list_filter = [
+        ("external_calendar__connection__configuration", admin.RelatedOnlyFieldListFilter),
+        "expires_at",
+    ]
+    list_select_related = ["external_calendar__connection"]
+    show_full_result_count = False
+    search_fields = ["id", "external_calendar__connection__account_email"]
+    fields = ["id", "external_calendar", *CHANNEL_COLUMNS]
+
+    @admin.display(description="Calendar")
+    def calendar(self, channel: NotificationChannel) -> SafeString:
+        return text(str(channel.external_calendar))
+
+    @admin.display(description="Account")
+    def account(self, channel: NotificationChannel) -> SafeString:
+        return text(channel.external_calendar.connection.account_email)
+
+
 @admin.register(ExternalCalendar)
 class ExternalCalendarAdmin(ReadOnly, ModelAdmin):
     list_display = [
@@ -97,10 +157,12 @@ class ExternalCalendarAdmin(ReadOnly, ModelAdmin):
     list_select_related = ["connection"]
     search_fields = ["name", "external_id", "connection__account_email"]
     ordering = ["-created_at"]
+    inlines = [NotificationChannelInline]
     fields = [
         "connection", "external_id", "name", "time_zone", "access_role", "is_primary", "syncing",
-        "last_sync_at", "last_full_sync_at", "next_sync_at", "blocked_until", "window_start",
-        "window_end", "events_synced", "quarantine", "failures", "created_at", "updated_at",
+        "last_sync_at", "last_full_sync_at", "next_sync_at", "blocked_until", "next_watch_at",
+        "window_start", "window_end", "events_synced", "quarantine", "failures", "created_at",
+        "updated_at",
     ]  # fmt: skip
 
     @admin.display(description="Calendar", ordering="name")

@@ -16,6 +16,7 @@ from providers.models import (
     AuthorizationRequest,
     ConnectionCredential,
     ExternalCalendar,
+    NotificationChannel,
     ProviderConfiguration,
     ProviderConnection,
     QuarantinedEvent,
@@ -96,6 +97,9 @@ def connected(calendar: Calendar, configuration: ProviderConfiguration) -> Provi
     )  # fmt: skip
     QuarantinedEvent.objects.create(
         external_calendar=external, external_id="poison<b>", reason="it has <i>no</i> start"
+    )
+    NotificationChannel.objects.create(
+        external_calendar=external, token_digest=CANARY, resource_id=CANARY, expires_at=now
     )
     for number in range(2):
         SyncRun.objects.create(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib import admin
 from django.db import connection as database
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from calendars.models import Calendar
 from providers.models import (
     AuditEntry,
     AuthorizationRequest,
     ConnectionCredential,
+    NotificationChannel,
     ProviderConfiguration,
     ProviderConnection,
     QuarantinedEvent,
@@ -27,6 +31,7 @@ MODELS = (
     "providerconnection",
     "syncrun",
     "externalcalendar",
+    "notificationchannel",
     "authorizationrequest",
     "revocationjob",
     "quarantinedevent",
@@ -57,6 +62,7 @@ def test_no_page_shows_a_secret(root: Client, connection: ProviderConnection) ->
         connection.configuration,
         connection.external_calendars.get(),
         connection.sync_runs.all()[0],
+        NotificationChannel.objects.get(),
         AuthorizationRequest.objects.get(),
         RevocationJob.objects.get(),
         QuarantinedEvent.objects.get(),
@@ -89,6 +95,7 @@ def test_what_is_recorded_is_not_edited(
         "providerconnection": connection,
         "syncrun": connection.sync_runs.all()[0],
         "externalcalendar": connection.external_calendars.get(),
+        "notificationchannel": NotificationChannel.objects.get(),
         "authorizationrequest": AuthorizationRequest.objects.get(),
         "revocationjob": RevocationJob.objects.get(),
         "quarantinedevent": QuarantinedEvent.objects.get(),
@@ -128,6 +135,28 @@ def test_names_cannot_break_out(root: Client, connection: ProviderConnection) ->
         assert "<i>no" not in body
         assert "<img src=x>" not in body
         assert "<b>@" not in body
+
+
+def test_a_channel_tells_how_it_is(root: Client, connection: ProviderConnection) -> None:
+    now = timezone.now()
+    later = now + timedelta(days=1)
+    channel = NotificationChannel.objects.get()
+    states = [
+        ({"expires_at": now}, "Expired"),
+        ({"expires_at": None}, "Being opened"),
+        ({"expires_at": later}, "Silent so far"),
+        ({"last_notified_at": now, "last_message_number": 4711}, "Delivers"),
+        ({"stopped_at": now}, "Stopped"),
+    ]
+    for changes, words in states:
+        NotificationChannel.objects.update(**changes)
+        for path in (
+            listing("notificationchannel"),
+            page_of(channel),
+            page_of(channel.external_calendar),
+        ):
+            assert words in root.get(path).content.decode(), path
+    assert "4711" in root.get(page_of(channel.external_calendar)).content.decode()
 
 
 def test_the_site_is_named(root: Client) -> None:
