@@ -12,6 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from providers import channels, registry
+from providers.credentials import AccessTokens
 from providers.errors import (
     AccessTokenRejected,
     CalendarForbidden,
@@ -133,7 +134,7 @@ def test_a_refused_access_token_is_renewed_once(
             raise AccessTokenRejected
 
     provider.before_watch = refuse_the_first
-    monkeypatch.setattr(channels.AccessTokens, "renew", lambda _self, rejected: rejected + "+")
+    monkeypatch.setattr(AccessTokens, "renew", lambda _self, rejected: rejected + "+")
     assert renew(source) is True
     assert [one.access_token for one in provider.watched] == ["access-1", "access-1+"]
     assert len({one.channel_id for one in provider.watched}) == 1

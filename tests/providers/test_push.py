@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -222,6 +223,6 @@ def test_a_notification_and_a_disconnection_do_not_wait_for_each_other() -> None
 
     for number in range(2, 8):
         NotificationChannel.objects.update(stopped_at=None)
-        turns = [disconnect, lambda number=number: post(channel, number)]
+        turns: list[Callable[[], Any]] = [disconnect, partial(post, channel, number)]
         got = [one.status_code for one in in_threads(2, work) if one is not None]
         assert got in ([204], [404])

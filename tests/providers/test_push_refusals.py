@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from providers import channels, push
+from providers import channels
 from providers.models import ExternalCalendar, NotificationChannel
 from talkover.environments.models import User
 from tests.providers.posting import dirty, make_channel, message, post, settle
@@ -76,13 +77,13 @@ def test_tokens_are_compared_in_constant_time(
 ) -> None:
     """Also when there is nothing to compare with."""
     compared: list[Any] = []
-    compare = push.hmac.compare_digest
+    compare = hmac.compare_digest
 
     def note(*digests: str) -> bool:
         compared.append(digests)
         return compare(*digests)
 
-    monkeypatch.setattr(push.hmac, "compare_digest", note)
+    monkeypatch.setattr(hmac, "compare_digest", note)
     post(channel)
     post(NotificationChannel(pk=uuid.uuid4()))
     assert [len(digest) for pair in compared for digest in pair] == [64] * 4

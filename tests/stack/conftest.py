@@ -1,4 +1,4 @@
-"""Two installations, one per way to run: as production on PostgreSQL and Redis, and `run_local`."""
+"""Installations, by the ways to run: as production on PostgreSQL and Redis, and `run_local`."""
 
 from __future__ import annotations
 
@@ -74,16 +74,15 @@ def database(name: str) -> Iterator[str]:
                 connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
-@pytest.fixture(scope="session")
-def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+@contextmanager
+def installed(folder: Path, **changes: str) -> Iterator[Installation]:
     """The Procfile's processes, set up with the commands of docs/deployment.md."""
-    folder = tmp_path_factory.mktemp("production")
     port = free_port()
     base_url = f"http://127.0.0.1:{port}"
     commands = procfile()
     with (
         SandboxProcess() as sandbox,
-        database(f"stack_{os.getpid()}") as database_url,
+        database(f"stack_{os.getpid()}_{folder.name}") as database_url,
         start_redis() as redis_url,
     ):
         settings = {
@@ -99,6 +98,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installatio
             "SYNC_DISPATCH_SECONDS": "1",
             "HOUSEKEEPING_SECONDS": "2",
             "SYNC_LEASE_SECONDS": "4",
+            **changes,
         }
         processes = Processes(folder, environment_of(settings))
         try:
@@ -111,6 +111,13 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installatio
             processes.check()
         finally:
             processes.stop_all()
+
+
+@pytest.fixture(scope="session")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """Polling only: its tests count what the provider is asked."""
+    with installed(tmp_path_factory.mktemp("production"), PUSH_NOTIFICATIONS="off") as product:
+        yield product
 
 
 def set_up(processes: Processes, base_url: str, sandbox: SandboxProcess) -> Installation:

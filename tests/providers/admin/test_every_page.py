@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib import admin
@@ -141,7 +142,7 @@ def test_a_channel_tells_how_it_is(root: Client, connection: ProviderConnection)
     now = timezone.now()
     later = now + timedelta(days=1)
     channel = NotificationChannel.objects.get()
-    states = [
+    states: list[tuple[dict[str, Any], str]] = [
         ({"expires_at": now}, "Expired"),
         ({"expires_at": None}, "Being opened"),
         ({"expires_at": later}, "Silent so far"),
