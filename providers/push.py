@@ -18,6 +18,7 @@ from django.db import transaction
 from django.db.models import F, UUIDField
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
@@ -46,6 +47,7 @@ _by_id = Select(
 
 
 @csrf_exempt
+@cache_control(no_store=True)
 @require_POST
 def receive(request: HttpRequest, kind: str, channel_id: uuid.UUID) -> HttpResponse:
     """204 for a notification, also for one that came before; 404 for all that is none."""
@@ -150,6 +152,4 @@ def _have_stopped(channel: NotificationChannel, resource_id: str) -> None:
 
 
 def _answer(status: int) -> HttpResponse:
-    response = HttpResponse(status=status, content_type="text/plain")
-    response["Cache-Control"] = "no-store"
-    return response
+    return HttpResponse(status=status, content_type="text/plain")

@@ -124,7 +124,7 @@ def test_a_stray_tells_what_stopping_it_takes(quiet: ExternalCalendar) -> None:
 def test_only_post(channel: NotificationChannel, method: str) -> None:
     response = getattr(Client(), method)(f"/push/google/{channel.pk}", headers=message(channel))
     assert response.status_code == 405
-    assert response["Allow"] == "POST"
+    assert (response["Allow"], response["Cache-Control"]) == ("POST", "no-store")
 
 
 def test_no_session_no_csrf_token_and_one_query_to_refuse(
