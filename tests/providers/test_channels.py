@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -85,9 +86,21 @@ def test_a_doubled_hint_does_nothing(source: ExternalCalendar, provider: Watchin
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_workers_one_opens(source: ExternalCalendar, provider: Watching) -> None:
-    assert sum(in_threads(6, lambda: channels.renew(source.pk))) == 1
-    assert len(provider.watched) == 1
+def test_of_many_workers_one_opens(
+    source: ExternalCalendar, provider: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_have_looked = threading.Barrier(4)
+
+    class Gate:
+        """Added to the time between looking and claiming."""
+
+        def __radd__(self, now: datetime) -> datetime:
+            all_have_looked.wait(30)
+            return now + timedelta(minutes=5)
+
+    monkeypatch.setattr(channels, "CLAIM", Gate())
+    monkeypatch.setattr(channels._Renewal, "run", lambda _self: True)
+    assert sum(in_threads(4, lambda: channels.renew(source.pk))) == 1
 
 
 @pytest.mark.django_db(transaction=True)
