@@ -97,6 +97,24 @@ def test_every_answer_is_the_envelope(document: dict[str, Any]) -> None:
             assert "X-Request-Id" in found["headers"]
 
 
+def test_every_post_tells_of_idempotency_keys(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        names = [resolve(document, one)["name"] for one in operation.get("parameters", [])]
+        assert ("Idempotency-Key" in names) == (method == "post"), f"{method} {path}"
+        if method != "post":
+            continue
+        for status, response in operation["responses"].items():
+            found = resolve(document, response)
+            assert ("Idempotency-Replayed" in found["headers"]) == (
+                status < "300" or status in {"409", "422"}
+            ), f"{path} {status}"
+        conflict = resolve(document, operation["responses"]["409"])
+        assert "IDEMPOTENCY_KEY_IN_USE" in conflict["description"]
+        assert "Retry-After" in conflict["headers"]
+        refused = resolve(document, operation["responses"]["422"])
+        assert "IDEMPOTENCY_KEY_REUSED" in refused["description"]
+
+
 def test_what_an_answer_names_can_be_followed(document: dict[str, Any]) -> None:
     """Every call that has an id in its path is linked from one that answers with it."""
     by_id = {operation["operationId"]: path for path, _, operation in operations(document)}
