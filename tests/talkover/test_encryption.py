@@ -80,6 +80,8 @@ def test_every_sealed_column_is_found() -> None:
         "ProviderConfiguration.client_secret",
         "ConnectionCredential.access_token",
         "ConnectionCredential.refresh_token",
+        "AuthorizationRequest.code",
         "AuthorizationRequest.code_verifier",
+        "IdempotencyKey.answer",
         "RevocationJob.token",
     }
