@@ -161,7 +161,7 @@ CAUSES: dict[str, Cause] = {
     ),
     "address_blocked": Cause(
         "The provider's address is not one this service may talk to.",
-        "Tell the operator: see OUTBOUND_ALLOWED_HOSTS.",
+        "Tell the operator: see OUTBOUND_ALLOWED_HOSTS and OUTBOUND_ALLOWED_NETWORKS.",
     ),
     "credentials_unreadable": Cause(
         "The stored credentials cannot be read with the present keys.",

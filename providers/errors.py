@@ -33,6 +33,10 @@ class ProviderUnavailable(ProviderError):
     code = "provider_unavailable"
 
 
+class AnswerLost(ProviderUnavailable):
+    """The request went out and no whole answer came: it may have been carried out or not."""
+
+
 class InvalidResponse(ProviderUnavailable):
     """The provider answered, but not with what its protocol promises (HTML, nothing, too much)."""
 

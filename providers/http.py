@@ -27,12 +27,13 @@ from urllib3.connection import HTTPConnection
 from providers.base import Response
 from providers.errors import (
     AddressBlocked,
+    AnswerLost,
     AnswerTooLarge,
     InvalidResponse,
     ProviderUnavailable,
     RequestRefused,
 )
-from providers.sockets import Guard, GuardedPools
+from providers.sockets import Guard, GuardedPools, Network
 
 T = TypeVar("T")
 
@@ -51,8 +52,8 @@ class HttpClient:
     """Sends requests under this deployment's rules. Times in seconds, sizes in bytes.
 
     `allowed_hosts` are the operator's exact `host:port` that may be plain http, any port, and any
-    address. Everything else is https on port 443 or 8443 to a public address. `total_timeout` runs
-    from the call to the last byte; only the resolver, which knows no timeout, is outside of it.
+    address. Everything else is https on port 443 or 8443 to a public address, or to one within
+    `allowed_networks`. `total_timeout` runs from the call to the last byte, resolving included.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class HttpClient:
         *,
         user_agent: str,
         allowed_hosts: frozenset[str] = frozenset(),
+        allowed_networks: tuple[Network, ...] = (),
         connect_timeout: float = 5,
         read_timeout: float = 15,
         total_timeout: float = 30,
@@ -73,7 +75,7 @@ class HttpClient:
         self._max_bytes = max_bytes
         self._timeout = urllib3.Timeout(connect=connect_timeout, read=read_timeout)
         self._pools = GuardedPools(
-            Guard(allowed_hosts, connect_timeout, read_timeout),
+            Guard(allowed_hosts, allowed_networks, connect_timeout, read_timeout),
             maxsize=10,
             ssl_context=ssl.create_default_context(),
             # Gateways forget idle connections silently; the next request would wait in vain.
@@ -96,9 +98,9 @@ class HttpClient:
         """The answer, whatever its status; redirects are answers. `max_bytes` counts as sent and
         again as decompressed.
 
-        Raises AddressBlocked, ProviderUnavailable (no connection, time-out, TLS, broken off),
-        AnswerTooLarge, InvalidResponse (undecodable, not HTTP), RequestRefused (cannot be sent).
-        None of them holds the path, the query, a header or a body.
+        Raises AddressBlocked, ProviderUnavailable (no connection, TLS), AnswerLost (time-out, or
+        broken off), AnswerTooLarge, InvalidResponse (undecodable, not HTTP), RequestRefused (cannot
+        be sent). None of them holds the path, the query, a header or a body.
         """
         parts = self._check(url)
         host, limit = parts.host or "", max_bytes or self._max_bytes
@@ -192,12 +194,12 @@ def _translate(error: Exception, host: str) -> Exception:
     if isinstance(error, wire.SSLError | ssl.SSLError):
         return ProviderUnavailable(f"No trusted TLS connection to {host}.")
     if isinstance(error, wire.TimeoutError | TimeoutError):
-        return ProviderUnavailable(f"{host} did not answer in time.")
+        return AnswerLost(f"{host} did not answer in time.")
     cause = error.args[1] if isinstance(error, wire.ProtocolError) and error.args[1:] else error
     if isinstance(cause, TimeoutError):
-        return ProviderUnavailable(f"{host} did not answer in time.")
+        return AnswerLost(f"{host} did not answer in time.")
     if isinstance(cause, OSError | http.client.IncompleteRead):  # RemoteDisconnected is an OSError
-        return ProviderUnavailable(f"The connection to {host} broke off.")
+        return AnswerLost(f"The connection to {host} broke off.")
     if isinstance(cause, ValueError):
         return RequestRefused(f"The request to {host} cannot be sent as HTTP.")
     return InvalidResponse(f"{host} answered with something that is not HTTP.")

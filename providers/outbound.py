@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from functools import cache
 
@@ -21,6 +22,9 @@ def _client(_pid: int) -> HttpClient:
     return HttpClient(
         user_agent="TalkoverCalendars/1",
         allowed_hosts=settings.OUTBOUND_ALLOWED_HOSTS,
+        allowed_networks=tuple(
+            ipaddress.ip_network(network) for network in settings.OUTBOUND_ALLOWED_NETWORKS
+        ),
         read_timeout=settings.OUTBOUND_READ_TIMEOUT_SECONDS,
         total_timeout=settings.OUTBOUND_TOTAL_TIMEOUT_SECONDS,
     )

@@ -221,6 +221,8 @@ PUSH_NOTIFICATIONS = env.str("PUSH_NOTIFICATIONS", default="auto", choices=("aut
 SYNC_LEASE_SECONDS = env.int("SYNC_LEASE_SECONDS", default=30)
 # "host:port" pairs that may be reached without TLS and at addresses that are not public.
 OUTBOUND_ALLOWED_HOSTS = frozenset(env.list("OUTBOUND_ALLOWED_HOSTS", default=[]))
+# Networks (CIDR) of the operator's own that count as public; TLS and the usual ports still apply.
+OUTBOUND_ALLOWED_NETWORKS = frozenset(env.list("OUTBOUND_ALLOWED_NETWORKS", default=[]))
 OUTBOUND_READ_TIMEOUT_SECONDS = env.float("OUTBOUND_READ_TIMEOUT_SECONDS", default=15.0)
 OUTBOUND_TOTAL_TIMEOUT_SECONDS = env.float("OUTBOUND_TOTAL_TIMEOUT_SECONDS", default=30.0)
 

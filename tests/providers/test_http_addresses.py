@@ -15,12 +15,14 @@ INNER_V4 = [
     "127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0",
     "100.64.0.1", "192.0.0.1", "192.0.0.9", "192.0.0.170", "192.0.2.1", "192.88.99.1", "198.18.0.1",
     "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255",
+    "100.100.100.200", "168.63.129.16",
 ]  # fmt: skip
 INNER_V6 = [
     "::", "::1", "::127.0.0.1", "::8.8.8.8", "::ffff:127.0.0.1", "::ffff:8.8.8.8", "fe80::1",
     "fe80::1%eth0", "fc00::1", "fd12:3456::1", "fec0::1", "ff02::1", "ff0e::1", "2001:db8::1",
     "2001::1", "2001:0:7f00:1::", "2002:7f00:1::", "2002:808:808::", "64:ff9b::7f00:1",
-    "64:ff9b::a9fe:a9fe", "64:ff9b::808:808", "64:ff9b:1::1", "100::1",
+    "64:ff9b::a9fe:a9fe", "64:ff9b::808:808", "64:ff9b:1::1", "100::1", "fd00:ec2::254",
+    "fd20:ce::254",
 ]  # fmt: skip
 OUTER = ["8.8.8.8", "1.1.1.1", "142.250.74.110", "2a00:1450:4001:82f::200e", "2606:4700::1111"]
 
@@ -85,7 +87,7 @@ def test_the_checked_address_is_the_one_connected_to(
     monkeypatch: pytest.MonkeyPatch, connected: list[object]
 ) -> None:
     asked = resolver(monkeypatch, ["8.8.8.8", "1.1.1.1"], ["127.0.0.1"])
-    http = HttpClient(user_agent="t")
+    http = HttpClient(user_agent="t", connect_timeout=0.2)
     with pytest.raises(ProviderUnavailable):
         http.request("GET", "https://calendar.example/")
     assert asked == ["calendar.example"]
@@ -151,5 +153,5 @@ def test_urls_that_are_allowed(
 ) -> None:
     resolver(monkeypatch, ["8.8.8.8"])
     with pytest.raises(ProviderUnavailable):
-        HttpClient(user_agent="t").request("GET", f"HTTPS://{host.upper()}/")
+        HttpClient(user_agent="t", connect_timeout=0.1).request("GET", f"HTTPS://{host.upper()}/")
     assert len(connected) == 1

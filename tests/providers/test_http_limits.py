@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import socket
+import threading
 import time
 
 import pytest
@@ -21,6 +22,7 @@ from tests.providers.http_server import (
     resolver,
     text_chain,
 )
+from tests.services import free_port
 
 # Limits
 
@@ -136,17 +138,48 @@ def test_broken_off(server: Server, reply: bytes) -> None:
 # What an error tells
 
 
-def test_closed_and_filtered_ports_read_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    resolver(monkeypatch, ["8.8.8.8"], ["8.8.8.8"])
-    texts = []
-    for failure in (ConnectionRefusedError, TimeoutError):
-        monkeypatch.setattr(
-            socket.socket, "connect", lambda *_, failure=failure: (_ for _ in ()).throw(failure)
-        )
+def test_closed_and_filtered_ports_read_alike_and_take_as_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def filtered(sock: socket.socket, _address: object) -> None:
+        time.sleep(sock.gettimeout() or 0)
+        raise TimeoutError
+
+    def closed(_sock: socket.socket, _address: object) -> None:
+        raise ConnectionRefusedError
+
+    told = []
+    for connect in (closed, filtered):
+        resolver(monkeypatch, ["8.8.8.8", "1.1.1.1"])
+        monkeypatch.setattr(socket.socket, "connect", connect)
+        started = time.monotonic()
         with pytest.raises(ProviderUnavailable) as raised:
-            HttpClient(user_agent="t").request("GET", "https://calendar.example/")
-        texts.append((type(raised.value), raised.value.detail))
-    assert texts[0] == texts[1]
+            HttpClient(user_agent="t", connect_timeout=0.5).request(
+                "GET", "https://calendar.example/"
+            )
+        told.append((type(raised.value), raised.value.code, raised.value.detail))
+        assert 0.5 <= time.monotonic() - started < 2
+    assert told[0] == told[1]
+
+
+def test_a_refusal_of_a_host_the_operator_named_is_told_at_once() -> None:
+    host = f"127.0.0.1:{free_port()}"
+    started = time.monotonic()
+    with pytest.raises(ProviderUnavailable, match="No connection"):
+        HttpClient(user_agent="t", allowed_hosts=frozenset({host}), connect_timeout=30).request(
+            "GET", f"http://{host}/"
+        )
+    assert time.monotonic() - started < 5
+
+
+def test_a_name_server_that_hangs_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(20))
+    started = time.monotonic()
+    with pytest.raises(ProviderUnavailable, match="cannot be resolved"):
+        HttpClient(user_agent="t", total_timeout=0.3).request("GET", "https://calendar.example/")
+    assert time.monotonic() - started < 2
+    answered.set()
 
 
 def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
