@@ -104,7 +104,8 @@ def unseal(instance: models.Model, field_name: str) -> str:
         plain = key.decrypt(nonce, ciphertext, _associated_data(instance, field_name))
     except InvalidTag:
         raise UnsealError(
-            f"{where} does not decrypt: the value is damaged or was copied from another row."
+            f"{where} does not decrypt with key {key_id!r}: the key is another one of that id, or"
+            " the value is damaged or was copied from another row."
         ) from None
     return plain.decode()
 

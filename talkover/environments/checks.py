@@ -14,8 +14,18 @@ from django.db import DatabaseError, connections
 from django.db.models import Q
 from django.db.models.functions import Substr
 
-from talkover.encryption import VERSION, UnsealError, key_id_of, parse_keys, sealed_columns
+from talkover.encryption import (
+    VERSION,
+    UnsealError,
+    key_id_of,
+    parse_keys,
+    sealed_columns,
+    unseal,
+)
 from talkover.environments.redirects import LOOPBACK_HOSTS
+
+# Values of each column that are opened at the start.
+SAMPLES = 3
 
 
 def problem_with_secrets() -> str:
@@ -113,8 +123,33 @@ def unknown_key_ids(using: str = "default") -> Iterator[tuple[str, str]]:
                 yield f"{model._meta.db_table}.{column}", "(damaged)"
 
 
+def wrong_keys(using: str = "default") -> list[str]:
+    """The ids of keys that open none of some values sealed under them: other keys of that id.
+
+    A few values of each column are tried, so that one that is damaged accuses no key. Raises
+    DatabaseError, ImproperlyConfigured.
+    """
+    opened, tried = set[str](), set[str]()
+    known = parse_keys(settings.CREDENTIAL_KEYS)
+    for model, column in sealed_columns():
+        for row in model._base_manager.using(using).exclude(**{column: ""})[:SAMPLES]:
+            try:
+                key_id = key_id_of(getattr(row, column))
+                tried.add(key_id)
+                unseal(row, column)
+            except UnsealError:
+                continue
+            opened.add(key_id)
+    return sorted((tried & set(known)) - opened)
+
+
 def problem_with_key_ids(using: str = "default") -> str:
     """Which sealed values no key opens, with the remedy; empty when all have theirs."""
+    if wrong := wrong_keys(using):
+        return (
+            f"CREDENTIAL_KEYS has another key under the id {', '.join(wrong)} than stored values"
+            " are sealed with. Put the former key back, and give a new key a new id."
+        )
     unknown = list(unknown_key_ids(using))
     if not unknown:
         return ""

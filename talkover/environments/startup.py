@@ -22,7 +22,9 @@ def refuse_without_secrets(**_signal: Any) -> None:
 
 
 def refuse_unreadable_secrets(**_signal: Any) -> None:
-    """End a worker that lacks keys of stored credentials: every sync of theirs would fail."""
+    """End a process that lacks keys of stored values, or has a wrong one: it could neither sync
+    nor sign a redirect. Nothing that is stored is changed.
+    """
     refuse_without_secrets()
     try:
         problem = problem_with_key_ids()
@@ -30,7 +32,7 @@ def refuse_unreadable_secrets(**_signal: Any) -> None:
         logger.warning("The database does not answer, its keys were not checked: %s", error)
         problem = ""
     finally:
-        # What a worker forks must not share this connection.
+        # What this process forks must not share this connection.
         connections.close_all()
     if problem:
         _refuse(problem)

@@ -1,11 +1,18 @@
 """Encryption at rest: a value is bound to its row, and keys can be rotated."""
 
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from talkover import encryption
 from talkover.encryption import UnsealError, generate_key, parse_keys, seal, unseal
 from talkover.environments.models import Environment
+
+COLUMNS = list(encryption.sealed_columns())
 
 
 def environment_with(secret: str) -> Environment:
@@ -34,6 +41,53 @@ def test_a_ciphertext_copied_to_another_row_does_not_decrypt() -> None:
 
     with pytest.raises(UnsealError, match="copied from another row"):
         unseal(thief, "signing_key")
+
+
+def row_of(model: Any, **changes: Any) -> Any:
+    """An unsaved row of any model that has sealed columns."""
+    own = {} if model is Environment else {"environment_id": uuid.uuid4()}
+    return model(pk=uuid.uuid4(), **(own | changes))
+
+
+@pytest.mark.parametrize(
+    ("model", "column"), COLUMNS, ids=[f"{model.__name__}.{name}" for model, name in COLUMNS]
+)
+def test_each_column_binds_its_values_to_row_column_and_environment(
+    model: Any, column: str
+) -> None:
+    row = row_of(model)
+    seal(row, column, "canary")
+    value = getattr(row, column)
+    assert unseal(row, column) == "canary"
+    assert "canary" not in value
+
+    elsewhere = [row_of(model, **({} if model is Environment else same_environment(row)))]
+    if model is not Environment:
+        elsewhere.append(model(pk=row.pk, environment_id=uuid.uuid4()))
+    for other in elsewhere:
+        setattr(other, column, value)
+        with pytest.raises(UnsealError):
+            unseal(other, column)
+    for other_model, other_column in COLUMNS:
+        if (other_model, other_column) != (model, column):
+            own = {} if other_model is Environment else same_environment(row)
+            other = other_model(pk=row.pk, **own)
+            setattr(other, other_column, value)
+            with pytest.raises(UnsealError):
+                unseal(other, other_column)
+
+
+def same_environment(row: Any) -> dict[str, Any]:
+    return {"environment_id": row.environment_id}
+
+
+def test_another_key_of_the_same_id_is_told_apart_from_a_missing_one(settings) -> None:
+    settings.CREDENTIAL_KEYS = "k1:" + generate_key().partition(":")[2]
+    environment = environment_with("canary")
+    settings.CREDENTIAL_KEYS = "k1:" + generate_key().partition(":")[2]
+
+    with pytest.raises(UnsealError, match="does not decrypt with key 'k1': the key is another"):
+        unseal(environment, "signing_key")
 
 
 def test_a_damaged_value_does_not_decrypt() -> None:
@@ -82,6 +136,6 @@ def test_every_sealed_column_is_found() -> None:
         "ConnectionCredential.refresh_token",
         "AuthorizationRequest.code",
         "AuthorizationRequest.code_verifier",
-        "IdempotencyKey.answer",
         "RevocationJob.token",
+        "IdempotencyKey.answer",
     }

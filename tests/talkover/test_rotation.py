@@ -142,3 +142,16 @@ def test_key_ids_that_differ_by_case(settings: Any) -> None:
     assert "k1 in" in problem_with_key_ids()
     settings.CREDENTIAL_KEYS = f"k:{key}"
     assert "k1 in" in problem_with_key_ids()
+
+
+def test_another_key_of_the_same_id_is_found(rows: list[Any], settings: Any) -> None:
+    settings.CREDENTIAL_KEYS = f"{OLD_ID}:{NEW.partition(':')[2]}"
+    problem = problem_with_key_ids()
+    assert f"another key under the id {OLD_ID}" in problem
+    assert "former key back" in problem
+
+
+def test_a_damaged_value_accuses_no_key(rows: list[Any], settings: Any) -> None:
+    damaged = Environment.objects.get(pk=rows[0].pk).signing_key[:-4] + "AAAA"
+    Environment.objects.filter(pk=rows[0].pk).update(signing_key=damaged)
+    assert problem_with_key_ids() == ""
