@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NoReturn, Protocol
 
 import msgspec
 
@@ -27,8 +27,20 @@ class Endpoints:
     issuer: str
 
 
+class HoldsSecrets:
+    """A shape with secrets in clear: no queue, cache or file takes it, because it does not pickle.
+
+    Its secrets are fields without a repr.
+    """
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, _protocol: Any) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} holds secrets and is not pickled.")
+
+
 @dataclass(frozen=True, slots=True)
-class ClientRegistration:
+class ClientRegistration(HoldsSecrets):
     """Our registration at a provider, as one unit: it is never mixed with another's endpoints."""
 
     client_id: str
@@ -38,7 +50,7 @@ class ClientRegistration:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenSet:
+class TokenSet(HoldsSecrets):
     """A token endpoint's answer (RFC 6749 section 5.1), checked.
 
     `expires_at` is aware UTC; `refresh_token` is None when none came: keep the one there is.
@@ -194,7 +206,7 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(HoldsSecrets):
     """What a provider said on a channel; that it is the provider is yet to be shown.
 
     `number` grows from message to message, with gaps. `opens`: the channel's first message, which
@@ -209,7 +221,7 @@ class Notification:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class Response(HoldsSecrets):
     """An answer, read whole within the limits. `headers` are looked up without regard to case.
 
     Headers and body can hold secrets (a token answer does), so its repr shows the status only.

@@ -48,6 +48,8 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool(
 SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", default=_public_is_https)
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public_is_https
+# The database holds digests of the sessions' ids only.
+SESSION_ENGINE = "talkover.environments.sessions"
 SESSION_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY: dict[str, Any] = {
@@ -320,6 +322,8 @@ WHITENOISE_USE_FINDERS = env.bool("WHITENOISE_USE_FINDERS", default=not STATIC_R
 if WHITENOISE_USE_FINDERS:
     warnings.filterwarnings("ignore", message="No directory at", module="whitenoise|django")
 
+DEFAULT_EXCEPTION_REPORTER = "talkover.api.reports.Reporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "talkover.api.reports.ReportFilter"
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -339,6 +343,8 @@ LOGGING: dict[str, Any] = {
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
+        # Takes Django's own handlers away (a debug console, mail to ADMINS): they redact nothing.
+        "django": {"handlers": []},
         "django.server": {"handlers": ["console"], "propagate": False},
         # Scanners name any host; what they get is a 400, and a line of django.request.
         "django.security.DisallowedHost": {"level": "CRITICAL"},

@@ -32,6 +32,11 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         rf"\1{REDACTED}",
     ),
+    # code='…', as reprs of objects have it
+    (
+        re.compile(rf"(?i)(\b(?:{_NAMES}|{_PLAIN})\s*=\s*b?(\\?[\"']))(?:(?!\2).)*"),
+        rf"\1{REDACTED}",
+    ),
     # Authorization: Bearer …, Cookie: a=b; c=d
     (re.compile(rf"(?i)\b({_HEADERS})(\s*[:=]\s*)(?![\"'\[])[^\r\n]+"), rf"\1\2{REDACTED}"),
     # ?code=…&state=…, and form bodies

@@ -66,6 +66,8 @@ def test_named_secrets_in_any_dress(name: str) -> None:
         f"https://example.com/?x=1&{name}={CANARY}#top",
         f"answer was {pair}",
         f"({name!r}, {CANARY!r})",
+        f"Answer(of='x', {name}={CANARY!r})",
+        f"{name} = {CANARY.encode()!r}",
     ):
         assert CANARY not in redact(text), text
         # The rest stays readable.
