@@ -98,7 +98,7 @@ def revoke_due(*, limit: int = 50) -> int:
         claimed = RevocationJob.objects.filter(pk=job.pk, attempts=job.attempts).update(
             attempts=F("attempts") + 1, next_attempt_at=now + pause
         )
-        if claimed and _revoke(job):
+        if claimed and _revoke(job, now=now):
             _end([job], audit.Action.GRANT_REVOKED)
             done += 1
     return done
@@ -132,7 +132,7 @@ def _end(jobs: list[RevocationJob], action: audit.Action) -> None:
         audit.record_each(connections, action, actor=audit.Actor.system())
 
 
-def _revoke(job: RevocationJob) -> bool:
+def _revoke(job: RevocationJob, *, now: datetime) -> bool:
     try:
         configuration = job.configuration
         registration = configuration.registration()
@@ -143,6 +143,12 @@ def _revoke(job: RevocationJob) -> bool:
             )
     except (ProviderError, UnsealError) as error:
         logger.warning("Revocation %s failed, will be tried again: %s", job.pk, error)
+        if isinstance(error, ProviderError) and error.retry_after:
+            # Never earlier than the provider said (RFC 7009 section 2.2.1).
+            later = now + timedelta(seconds=error.retry_after)
+            RevocationJob.objects.filter(pk=job.pk, next_attempt_at__lt=later).update(
+                next_attempt_at=later
+            )
         return False
     return True
 
