@@ -9,6 +9,7 @@ knows whether another attempt is safe.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,7 @@ from providers.errors import (
     ProviderUnavailable,
     RateLimited,
 )
-from providers.http import clean_text, decode_json, retry_after_seconds
+from providers.http import decode_json, retry_after_seconds
 
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_TOKEN_LENGTH = 8192
@@ -59,6 +60,9 @@ _ERRORS: dict[str, type[ProviderError]] = {
     "slow_down": RateLimited,
     "rate_limit_exceeded": RateLimited,
 }
+
+
+_ERROR_WORD = re.compile(r"(?!.{41})[a-z]+(?:_[a-z]+)*", re.ASCII)
 
 
 class _TokenAnswer(msgspec.Struct):
@@ -282,7 +286,9 @@ def _check_revoked(response: Response) -> None:
 def _raise_refusal(response: Response, *, grant: str) -> NoReturn:
     """Raise what an answer other than 200 of a token or revocation endpoint means."""
     status, code = response.status, _error_code(response)
-    said = f"The {grant} request was refused: HTTP {status} {clean_text(code, 60)}".rstrip() + "."
+    # Quoted only if it is a word as RFC 6749 has them: a server may have put our secret there.
+    word = code if _ERROR_WORD.fullmatch(code) else ""
+    said = f"The {grant} request was refused: HTTP {status} {word}".rstrip() + "."
     wait = retry_after_seconds(response.headers, datetime.now(UTC))
     if status == 429:
         raise RateLimited(said, retry_after=wait)

@@ -124,8 +124,14 @@ def echo(server: Server, status: str) -> None:
 
     def reply(sock: socket.socket) -> None:
         said = server.requests[-1].decode()
-        error = {"error": said, "error_description": said, "message": said, "code": 400}
-        body = json.dumps({**error, "error": error if "api" in said[:20] else "invalid_grant"})
+        form = parse_qs(said.partition("\r\n\r\n")[2])
+        sent = form.get("refresh_token") or form.get("code") or ["nothing"]
+        quoted = {"error_description": said, "message": said, "code": 400}
+        # The API's errors are objects, those of the token endpoint words.
+        error = {"error": {**quoted, "errors": [{"reason": said}]}, **quoted}
+        if "/api" not in said.partition("\r\n")[0]:
+            error["error"] = sent[0] if status.startswith("4") else "invalid_grant"
+        body = json.dumps(error)
         sock.sendall(answer(body.encode(), status, f"X-Echo: {said.splitlines()[-1]}"))
 
     server.replies = [reply]
