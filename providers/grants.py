@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from providers import audit, oauth2
 from providers.base import ClientRegistration, WatchesCalendars
-from providers.errors import AuthorizationRevoked, ProviderError
+from providers.errors import AuthorizationRevoked, ProviderError, ProviderUnavailable
 from providers.models import (
     ConnectionCredential,
     NotificationChannel,
@@ -87,18 +87,30 @@ def revoke_later(
 
 
 def revoke_due(*, limit: int = 50) -> int:
-    """Carry out what is due; returns how many grants were ended. Safe to run twice at once."""
+    """Carry out what is due; returns how many grants were ended. Safe to run twice at once.
+
+    A provider that does not answer is asked once: each time-out would hold up the others' grants.
+    """
     now = timezone.now()
     _give_up(now)
-    done = 0
-    for job in RevocationJob.objects.filter(next_attempt_at__lte=now).select_related(
-        "configuration"
-    )[:limit]:
+    there = Q(configuration__outage_until__isnull=True) | Q(configuration__outage_until__lte=now)
+    jobs = RevocationJob.objects.filter(there, next_attempt_at__lte=now)
+    done, away = 0, set()
+    for job in jobs.select_related("configuration")[:limit]:
+        if job.configuration_id in away:
+            continue
         pause = min(FIRST_PAUSE * 2**job.attempts, LONGEST_PAUSE)
         claimed = RevocationJob.objects.filter(pk=job.pk, attempts=job.attempts).update(
             attempts=F("attempts") + 1, next_attempt_at=now + pause
         )
-        if claimed and _revoke(job, now=now):
+        if not claimed:
+            continue
+        try:
+            ended = _revoke(job, now=now)
+        except ProviderUnavailable:
+            away.add(job.configuration_id)
+            continue
+        if ended:
             _end([job], audit.Action.GRANT_REVOKED)
             done += 1
     return done
@@ -133,6 +145,7 @@ def _end(jobs: list[RevocationJob], action: audit.Action) -> None:
 
 
 def _revoke(job: RevocationJob, *, now: datetime) -> bool:
+    """Ask the provider, once. Raises ProviderUnavailable."""
     try:
         configuration = job.configuration
         registration = configuration.registration()
@@ -149,7 +162,10 @@ def _revoke(job: RevocationJob, *, now: datetime) -> bool:
             RevocationJob.objects.filter(pk=job.pk, next_attempt_at__lt=later).update(
                 next_attempt_at=later
             )
+        if isinstance(error, ProviderUnavailable):
+            raise
         return False
+    job.delete()
     return True
 
 

@@ -4,6 +4,9 @@ Due means: `next_sync_at` has come, nobody holds the lease, and no hint is on it
 (`queued_until`). The broker only carries hints; losing one costs a minute, receiving one twice does
 nothing twice.
 
+Configurations do not stand in each other's way: each has a budget of calendars that are synced at
+once, and of hints on their way, and one whose provider is away is left alone (`outages`).
+
 A lease has a fence: a number that grows with each holder. Whoever finds another fence than their
 own has lost the lease, and writes nothing more. Raising the fence from outside (`revoke_leases`)
 thus ends a run at its next write.
@@ -12,17 +15,32 @@ thus ends a run at its next write.
 from __future__ import annotations
 
 import random
+import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models import (
+    Case,
+    Count,
+    DateTimeField,
+    Exists,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    UUIDField,
+    Value,
+    When,
+)
 from django.utils import timezone
 
+from providers import outages
 from providers.models import (
     ExternalCalendar,
     NotificationChannel,
@@ -48,13 +66,40 @@ _delivering = NotificationChannel.objects.filter(
     expires_at__gt=parameter("now", DateTimeField()),
     last_notified_at__isnull=False,
 ).order_by()
+# Of several that took the last slot at once, one looks so often whether the others give it back.
+LOOKS_AFTER_SECONDS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+# What one call for many calendars sends at once; the dispatcher sends the rest, in order.
+MOST_WISHES = 50
+
+
+def _running(configuration: Any) -> QuerySet[ExternalCalendar]:
+    """The calendars of a configuration that are being synced at the parameter `now`."""
+    return ExternalCalendar.objects.filter(
+        lease_until__gt=parameter("now", DateTimeField()), connection__configuration=configuration
+    ).order_by()
+
+
+# `running`: how many of its configuration are being synced (null: none); `has_rivals`: whether
+# there is another configuration that may want a worker.
 _by_key = Select(
     lambda: (
         ExternalCalendar.objects.filter(pk=parameter("pk", ExternalCalendar._meta.pk))
         .select_related("connection__configuration")
-        .annotate(watched=Exists(_delivering))
+        .annotate(
+            watched=Exists(_delivering),
+            running=Subquery(
+                _running(OuterRef("connection__configuration"))
+                .values("connection__configuration")
+                .annotate(number=Count("pk"))
+                .values("number")
+            ),
+            has_rivals=Exists(usable().exclude(pk=OuterRef("connection__configuration"))),
+        )
         .order_by()
     )
+)
+_running_now: Select[ExternalCalendar] = Select(
+    lambda: _running(parameter("configuration", UUIDField())).only("pk")
 )
 
 
@@ -112,18 +157,36 @@ class Lease:
         return {"pk": self.external_calendar.pk, "fence": self.fence}
 
 
+def usable() -> QuerySet[ProviderConfiguration]:
+    """Configurations that are neither switched off nor paused."""
+    return ProviderConfiguration.objects.filter(is_active=True, paused_at__isnull=True)
+
+
+def budget_of(configuration: ProviderConfiguration, *, has_rivals: bool) -> int | None:
+    """How many of its calendars are synced at once; None: as many as there are workers."""
+    if configuration.sync_budget:
+        return configuration.sync_budget
+    return settings.SYNC_BUDGET_PER_CONFIGURATION if has_rivals else None
+
+
 def acquire(external_calendar_id: uuid.UUID | str) -> Lease | None:
-    """Take the lease if the external calendar is due and free; None if not, or if it is unknown.
+    """Take the lease if the external calendar is due and free, its provider is not away, and its
+    configuration's budget not used up; None if not, or if it is unknown.
 
     Looks first, then takes what it saw: who takes or revokes a lease raises the fence, so of two
     one gets through, and nobody who looked before a disconnection.
     """
     now = timezone.now()
-    row = next(iter(_by_key(pk=external_calendar_id, now=now)), None)
+    row: Any = next(iter(_by_key(pk=external_calendar_id, now=now)), None)
     if row is None or not _is_due(row, now):
         return None
-    watched: bool = row.watched  # type: ignore[attr-defined]  # annotated
-    lease = Lease(external_calendar=row, fence=row.fence + 1, dirty=row.dirty, watched=watched)
+    configuration = row.connection.configuration
+    budget = budget_of(configuration, has_rivals=row.has_rivals)
+    if (budget is not None and (row.running or 0) >= budget) or not _admitted(configuration, now):
+        # It is due nevertheless, and there is no hint any more.
+        update(ExternalCalendar, {"pk": row.pk, "fence": row.fence}, queued_until=None)
+        return None
+    lease = Lease(external_calendar=row, fence=row.fence + 1, dirty=row.dirty, watched=row.watched)
     taken = update(
         ExternalCalendar,
         {"pk": row.pk, "fence": row.fence},
@@ -131,59 +194,90 @@ def acquire(external_calendar_id: uuid.UUID | str) -> Lease | None:
         lease_until=now + _lease_duration(),
         queued_until=None,
     )
-    return lease if taken else None
+    if not taken:
+        return None
+    if budget is not None and not _keeps_to_budget(row, budget):
+        update(ExternalCalendar, {"pk": row.pk, "fence": lease.fence}, lease_until=None)
+        return None
+    return lease
 
 
-def claim_due(*, limit: int) -> list[uuid.UUID]:
-    """Note that hints are being sent for up to `limit` due external calendars; returns their ids.
+def _admitted(configuration: ProviderConfiguration, now: datetime) -> bool:
+    """Whether the circuit breaker lets the caller through, perhaps to try for the others."""
+    if configuration.outage_until is None:
+        return True
+    return configuration.outage_until <= now and outages.begin_probe(configuration, now)
 
-    Two dispatchers at once claim different ones: the second skips what the first has locked.
+
+def _keeps_to_budget(row: ExternalCalendar, budget: int) -> bool:
+    """Whether the lease just taken may stay: others may have looked at the same free slot.
+
+    Whoever stays has seen no more than the budget after its own lease was there for all to see, so
+    that it is never exceeded; the first in the order of keys looks again, so that one stays.
     """
-    now = timezone.now()
-    due = _due(now).filter(Q(queued_until__isnull=True) | Q(queued_until__lte=now))
-    with transaction.atomic():
-        # SQLite has one writer at a time and ignores the lock.
-        ids = list(
-            due.order_by("next_sync_at")
-            .select_for_update(skip_locked=True, of=("self",))
-            .values_list("pk", flat=True)[:limit]
-        )
-        ExternalCalendar.objects.filter(pk__in=ids).update(queued_until=now + QUEUED_FOR)
-    return ids
+    for pause in LOOKS_AFTER_SECONDS:
+        time.sleep(pause)
+        running = _running_now(now=timezone.now(), configuration=row.connection.configuration_id)
+        if len(running) <= budget:
+            return True
+        if row.pk not in sorted(other.pk for other in running)[:budget]:
+            return False
+    return False
 
 
 def overdue(wait: timedelta) -> QuerySet[ExternalCalendar]:
     """External calendars that have been due for longer than `wait`, and nobody is at them."""
     now = timezone.now()
-    return _due(now).filter(next_sync_at__lt=now - wait)
+    return due(now).filter(next_sync_at__lt=now - wait)
 
 
-def request_sync(
+class Wishes(NamedTuple):
+    """What `note_wishes` did: the calendars that are due now, and those to send a hint for."""
+
+    due: list[uuid.UUID]
+    hints: list[uuid.UUID]
+
+
+def note_wishes(
     external_calendars: QuerySet[ExternalCalendar] | Iterable[uuid.UUID],
-) -> list[uuid.UUID]:
-    """Make external calendars of active connections due now; returns their ids.
+) -> Wishes:
+    """Make external calendars of active connections due now.
 
-    Belongs in the caller's transaction. While a provider has asked for silence, the sync waits.
+    Belongs in the caller's transaction. While a provider has asked for silence, the sync waits. No
+    hint is wanted for what is being synced, or has one on its way: the run sees the wish when it
+    begins or when it ends. Of very many, the dispatcher sends most, in their order.
     """
     if not isinstance(external_calendars, QuerySet):
         external_calendars = ExternalCalendar.objects.filter(pk__in=list(external_calendars))
     now = timezone.now()
     active = ProviderConnection.objects.filter(status=ProviderConnection.Status.ACTIVE)
     with transaction.atomic():
-        ids = list(
+        rows = list(
             external_calendars.filter(connection__in=active)
             .order_by("pk")  # the same order for everybody: no two callers wait for each other
             .select_for_update(of=("self",))
-            .values_list("pk", flat=True)
+            .values_list("pk", "queued_until", "lease_until")
         )
+        ids = [pk for pk, *_ in rows]
+        silent = [pk for pk, *times in rows if all(t is None or t <= now for t in times)]
+        hints = silent[:MOST_WISHES]
         ExternalCalendar.objects.filter(pk__in=ids).update(
             dirty=F("dirty") + 1,
             next_sync_at=Case(
                 When(blocked_until__gt=now, then=F("blocked_until")), default=Value(now)
             ),
-            queued_until=now + QUEUED_FOR,
+            queued_until=Case(
+                When(pk__in=hints, then=Value(now + QUEUED_FOR)), default=F("queued_until")
+            ),
         )
-    return ids
+    return Wishes(ids, hints)
+
+
+def request_sync(
+    external_calendars: QuerySet[ExternalCalendar] | Iterable[uuid.UUID],
+) -> list[uuid.UUID]:
+    """As `note_wishes`; returns what is due now."""
+    return note_wishes(external_calendars).due
 
 
 def revoke_leases(connection_id: uuid.UUID) -> None:
@@ -209,9 +303,9 @@ def next_regular(now: datetime, *, watched: bool = False) -> datetime:
     return now + timedelta(seconds=seconds)
 
 
-def back_off(failures: int) -> timedelta:
-    """The wait after the n-th failure in a row: doubling up to an hour, spread by a quarter."""
-    wait = min(FIRST_BACK_OFF * (1 << min(failures - 1, 16)), LONGEST_BACK_OFF)
+def back_off(failures: int, *, most: timedelta = LONGEST_BACK_OFF) -> timedelta:
+    """The wait after the n-th failure in a row: doubling up to `most`, spread by a quarter."""
+    wait = min(FIRST_BACK_OFF * (1 << min(failures - 1, 16)), most)
     return wait * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
 
 
@@ -224,14 +318,18 @@ def silence(retry_after: float | None, *, otherwise: timedelta) -> timedelta:
     return min(wait, LONGEST_SILENCE) * random.uniform(1.0, 1.1)  # noqa: S311
 
 
-def _due(now: datetime) -> QuerySet[ExternalCalendar]:
-    """What may be synced at `now`: due, free, connected, and its provider is not switched off."""
-    usable = ProviderConfiguration.objects.filter(is_active=True, paused_at__isnull=True)
-    connected = ProviderConnection.objects.filter(
-        status=ProviderConnection.Status.ACTIVE, configuration__in=usable
-    )
+def due(now: Any) -> QuerySet[ExternalCalendar]:
+    """What may be synced at `now`: due, free, connected, and its provider is not switched off.
+
+    Of a provider that is away, too. `now` is a datetime, or the parameter of a statement.
+    """
     free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
-    return ExternalCalendar.objects.filter(free, next_sync_at__lte=now, connection__in=connected)
+    return ExternalCalendar.objects.filter(
+        free,
+        next_sync_at__lte=now,
+        connection__status=ProviderConnection.Status.ACTIVE,
+        connection__configuration__in=usable(),
+    )
 
 
 def _is_due(row: ExternalCalendar, now: datetime) -> bool:

@@ -96,6 +96,8 @@ def _standing_of_active(connection: ProviderConnection) -> Standing:
         return Standing(Tone.BAD, "On hold", causes.explain("provider_misconfigured"))
     if not connection.configuration.is_active:
         return Standing(Tone.OFF, "Switched off", SWITCHED_OFF)
+    if connection.configuration.outage_since:
+        return Standing(Tone.BAD, "Waiting", causes.explain("provider_unavailable"))
     if connection.last_error_code:
         return Standing(Tone.BAD, "Sync failing", causes.explain(connection.last_error_code))
     calendars = connection.external_calendars.all()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -33,11 +34,16 @@ MOST_RESTARTS = 3
 KEEP_RUNS = 100
 
 
-def run(external_calendar_id: uuid.UUID | str) -> SyncRun | None:
+def run(
+    external_calendar_id: uuid.UUID | str,
+    *,
+    afterwards: Callable[[scheduler.Lease], object] | None = None,
+) -> SyncRun | None:
     """Sync an external calendar if it is due and nobody else is at it; None if not.
 
     Expected failures end in the returned run and in when the next is due; an unexpected exception
-    is recorded the same way and raised again.
+    is recorded the same way and raised again. `afterwards` is called with a lease that was taken,
+    however the run has ended.
     """
     lease = scheduler.acquire(external_calendar_id)
     if lease is None:
@@ -47,6 +53,9 @@ def run(external_calendar_id: uuid.UUID | str) -> SyncRun | None:
     except scheduler.LostLease:
         logger.info("external calendar %s: lost the lease, stopped", external_calendar_id)
         return None
+    finally:
+        if afterwards is not None:
+            afterwards(lease)
 
 
 def _run(lease: scheduler.Lease, sync_run: SyncRun) -> SyncRun:

@@ -6,13 +6,13 @@ docs/sync.md has the same as a table.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
-from providers import audit, scheduler
+from providers import audit, outages, scheduler
 from providers.errors import (
     AuthorizationRevoked,
     CalendarForbidden,
@@ -67,7 +67,12 @@ def settle(error: Exception, *, lease: scheduler.Lease, sync_run: SyncRun) -> bo
     source = lease.external_calendar
     failures = source.failures + 1
     outcome = _outcome(error, source=source, failures=failures)
+    outage_until = _note_provider(error, source)
     now = timezone.now()
+    if outage_until is not None:
+        # Not this calendar's failure: its own back-off must not outlast the outage.
+        failures = source.failures
+        outcome = replace(outcome, wait=outages.after(outage_until) - now)
     with transaction.atomic():
         lease.release(
             next_sync_at=None if outcome.wait is None else now + outcome.wait,
@@ -83,6 +88,16 @@ def settle(error: Exception, *, lease: scheduler.Lease, sync_run: SyncRun) -> bo
             _pause(source.connection.configuration, error)
     _log(source, outcome, error)
     return isinstance(error, ProviderError | UnsealError)
+
+
+def _note_provider(error: Exception, source: ExternalCalendar) -> datetime | None:
+    """Tell the circuit breaker; returns until when it is open because of this."""
+    configuration = source.connection.configuration
+    if outages.is_outage(error):
+        return outages.note_failure(configuration, earlier=source.failures)
+    if outages.is_answer(error):
+        outages.note_answer(configuration)
+    return None
 
 
 def _outcome(error: Exception, *, source: ExternalCalendar, failures: int) -> Outcome:
@@ -107,7 +122,12 @@ def _outcome(error: Exception, *, source: ExternalCalendar, failures: int) -> Ou
             return Outcome("credentials_unreadable", wait, note=False, resume=True)
         case SuddenlyEmpty():
             return Outcome(code, SUDDENLY_EMPTY_RETRY)
-    return Outcome(code, wait, resume=isinstance(error, ProviderUnavailable))
+        case ProviderUnavailable():
+            # Too few calendars to tell an outage by: they find the end of one as soon.
+            return Outcome(
+                code, scheduler.back_off(failures, most=outages.LONGEST_WAIT), resume=True
+            )
+    return Outcome(code, wait)
 
 
 def _not_found_before(source: ExternalCalendar) -> int:

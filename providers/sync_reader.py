@@ -10,6 +10,7 @@ from typing import Protocol, Self
 
 from django.conf import settings
 
+from providers import outages
 from providers.base import ClientRegistration, EventPage, EventQuery, Http, OAuth2Provider
 from providers.errors import AccessTokenRejected, ProviderError
 from providers.scheduler import Lease
@@ -86,6 +87,7 @@ class PageReader:
             self._token = self._tokens.renew(self._token)
             self._pending = self._submit()
             page = self._wait()
+        outages.note_answer(self._lease.external_calendar.connection.configuration)
         if page.next_page_token:
             self.start(replace(self._query, page_token=page.next_page_token))
         return page

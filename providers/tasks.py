@@ -11,19 +11,19 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from celery import shared_task
 from django.core.cache import cache
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from providers import audit, channels, grants, notices, scheduler, sync
+from providers import audit, channels, claims, grants, notices, scheduler, sync
 from providers.models import (
     AuthorizationRequest,
     ExternalCalendar,
@@ -37,9 +37,8 @@ logger = logging.getLogger(__name__)
 
 # In the cache: when due calendars were last looked for, in epoch seconds.
 LAST_DISPATCH = "last-dispatch"
-CLAIM_BATCH = 100
-# What one dispatch sends at most; the next is seconds away.
-MOST_CLAIMS = 1000
+# So many hints are on their way at most; a dispatch fills up what was used, seconds apart.
+MOST_HINTS = 1000
 KEEP_RUNS_FOR = timedelta(days=30)
 KEEP_REQUESTS_FOR = timedelta(days=1)
 DELETE_BATCH = 1000
@@ -54,10 +53,11 @@ def request_sync(
     Returns the ids of those whose connection is active. A broker that is away delays the sync by a
     minute; it does not fail the caller.
     """
-    ids = scheduler.request_sync(external_calendars)
-    if ids:
-        transaction.on_commit(partial(_enqueue, sync_external_calendar, ids))
-    return ids
+    wishes = scheduler.note_wishes(external_calendars)
+    if wishes.hints:
+        hints = [claims.Claim(pk) for pk in wishes.hints]
+        transaction.on_commit(partial(_send_hints, hints))
+    return wishes.due
 
 
 def start_syncing(external_calendar: ExternalCalendar) -> None:
@@ -90,30 +90,26 @@ def notify_account(connection: ProviderConnection, *, address_verified: bool) ->
 
 
 @shared_task(name="providers.tasks.sync_external_calendar")
-def sync_external_calendar(external_calendar_id: str) -> None:
-    """One sync run. Does nothing if it is not due, somebody else is at it, or it is gone."""
-    sync.run(external_calendar_id)
+def sync_external_calendar(external_calendar_id: str, crowded: bool = False) -> None:
+    """One sync run. Does nothing if it is not due, somebody else is at it, or it is gone.
+
+    `crowded`: more of its configuration wait than may run at once, and the next takes its place.
+    """
+    sync.run(external_calendar_id, afterwards=_send_next if crowded else None)
 
 
 @shared_task(name="providers.tasks.dispatch_due_syncs")
 def dispatch_due_syncs() -> int:
-    """Send a hint for each external calendar that is due; returns how many."""
+    """Send a hint for each external calendar that is due, as far as there is room; how many."""
     _note_dispatch()
-    sent = 0
-    while sent < MOST_CLAIMS:
-        ids = scheduler.claim_due(limit=CLAIM_BATCH)
-        if not _enqueue(sync_external_calendar, ids):
-            break
-        sent += len(ids)
-        if len(ids) < CLAIM_BATCH:
-            break
-    return sent
+    found = claims.claim_due(limit=MOST_HINTS)
+    return len(found) if _send_hints(found) else 0
 
 
 @shared_task(name="providers.tasks.renew_channels")
 def renew_channels() -> None:
     """Send a hint for each external calendar whose notification channel is due."""
-    _enqueue(renew_channel, channels.due(limit=MOST_CLAIMS))
+    _enqueue(renew_channel, channels.due(limit=MOST_HINTS))
 
 
 @shared_task(name="providers.tasks.renew_channel")
@@ -142,6 +138,7 @@ def housekeeping() -> None:
         expire_attempts,
         wipe_expired_requests,
         close_abandoned_runs,
+        repair_schedule,
         forget_old_runs,
         forget_old_requests,
         forget_old_attempts,
@@ -188,23 +185,50 @@ def wipe_expired_requests() -> int:
 
 def close_abandoned_runs() -> int:
     """End runs that nobody will resume: of closed connections, or unfinished for too long."""
-    now = timezone.now()
+    abandoned = _abandoned(timezone.now())
+    calendars = abandoned.values_list("external_calendar", flat=True)
+    return sum(map(_close_abandoned, calendars[:DELETE_BATCH]))
+
+
+def _abandoned(now: datetime) -> QuerySet[SyncRun]:
     free = Q(external_calendar__lease_until__isnull=True) | Q(
         external_calendar__lease_until__lte=now
     )
     hopeless = Q(heartbeat_at__lt=now - sync.RESUMABLE_FOR) | ~Q(
         connection__status=ProviderConnection.Status.ACTIVE
     )
-    abandoned = SyncRun.objects.filter(free, hopeless, status__in=SyncRun.UNFINISHED)
-    closed = 0
-    for run in abandoned[:DELETE_BATCH]:
-        with transaction.atomic():
-            # Not if a worker has taken it up since: it would write to a run that is closed.
-            locked = ExternalCalendar.objects.select_for_update().get(pk=run.external_calendar_id)
-            if locked.fence == run.fence:
-                sync.close(run, code="abandoned")
-                closed += 1
-    return closed
+    return SyncRun.objects.filter(free, hopeless, status__in=SyncRun.UNFINISHED)
+
+
+def _close_abandoned(external_calendar_id: uuid.UUID) -> bool:
+    """Close its run, unless a worker has taken it up since."""
+    calendars = ExternalCalendar.objects.filter(pk=external_calendar_id)
+    with transaction.atomic():
+        list(calendars.select_for_update())
+        run = _abandoned(timezone.now()).filter(external_calendar=external_calendar_id).first()
+        if run is None:
+            return False
+        # A worker that outlived its lease, and would write to a run that is closed, finds another
+        # fence.
+        calendars.update(fence=F("fence") + 1, unfinished=False)
+        sync.close(run, code="abandoned")
+    return True
+
+
+def repair_schedule() -> int:
+    """Make due what is connected and would never be; take off what is not connected any more.
+
+    The latter costs each dispatch a look, for ever. Returns how many calendars were mended.
+    """
+    active = Q(connection__status=ProviderConnection.Status.ACTIVE)
+    forgotten = ExternalCalendar.objects.filter(active, next_sync_at__isnull=True)
+    over = ExternalCalendar.objects.filter(~active, next_sync_at__isnull=False)
+    mended = 0
+    for rows, next_sync_at in ((forgotten, timezone.now()), (over, None)):
+        ids = list(rows.order_by().values_list("pk", flat=True)[:DELETE_BATCH])
+        # What a reconnection has made due in between is mended the next time.
+        mended += rows.filter(pk__in=ids).update(next_sync_at=next_sync_at) if ids else 0
+    return mended
 
 
 def forget_old_runs() -> int:
@@ -250,13 +274,28 @@ def _note_dispatch() -> None:
 
 
 def _enqueue(task: Any, ids: Iterable[uuid.UUID]) -> bool:
+    """Send one hint each; False if the broker is away. Housekeeping will find them still due."""
+    expires = scheduler.QUEUED_FOR.total_seconds()
+    return all(_send(task, str(pk), expires=expires) for pk in ids)
+
+
+def _send_next(lease: scheduler.Lease) -> None:
+    """A run of a crowded configuration has ended: its place is the next one's."""
+    _send_hints(claims.claim_next(lease.external_calendar.connection.configuration_id))
+
+
+def _send_hints(found: Iterable[claims.Claim]) -> bool:
     """Send one hint each; False if the broker is away. The scheduler will find them still due."""
-    return all(_send(task, str(pk), expires=scheduler.QUEUED_FOR.total_seconds()) for pk in ids)
+    # Expired when the next hint may be sent: a full queue holds one hint a calendar, not more.
+    expires = scheduler.QUEUED_FOR.total_seconds()
+    return all(
+        _send(sync_external_calendar, str(pk), *((True,) if crowded else ()), expires=expires)
+        for pk, crowded in found
+    )
 
 
-def _send(task: Any, *arguments: str, expires: float | None = None) -> bool:
+def _send(task: Any, *arguments: str | bool, expires: float | None = None) -> bool:
     try:
-        # Expired when the next hint may be sent: a full queue holds one hint a calendar, not more.
         task.apply_async(arguments, expires=expires)
     except (KombuError, OSError) as error:
         logger.warning("The broker is away, %s is left to the scheduler: %s", task.name, error)

@@ -6,6 +6,7 @@ made of files. Secrets come from the environment, or on a first local run from `
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -186,7 +187,10 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "inte
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
+# Two queues, so that workers can be dedicated; a worker that is not told otherwise serves both.
 CELERY_TASK_DEFAULT_QUEUE = "talkover"
+CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {"talkover": {}, "sync": {}}
+CELERY_TASK_ROUTES = {"providers.tasks.sync_external_calendar": {"queue": "sync"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
@@ -221,6 +225,11 @@ SYNC_INTERVAL_WITH_PUSH_SECONDS = env.int("SYNC_INTERVAL_WITH_PUSH_SECONDS", def
 # auto: for providers that can reach PUBLIC_BASE_URL (providers.channels).
 PUSH_NOTIFICATIONS = env.str("PUSH_NOTIFICATIONS", default="auto", choices=("auto", "on", "off"))
 SYNC_LEASE_SECONDS = env.int("SYNC_LEASE_SECONDS", default=30)
+# Half of what one worker does at once: a provider that answers slowly leaves the rest to others.
+SYNC_BUDGET_PER_CONFIGURATION = env.int(
+    "SYNC_BUDGET_PER_CONFIGURATION",
+    default=max(1, env.int("CELERY_WORKER_CONCURRENCY", default=os.cpu_count() or 1) // 2),
+)
 # "host:port" pairs that may be reached without TLS and at addresses that are not public.
 OUTBOUND_ALLOWED_HOSTS = frozenset(env.list("OUTBOUND_ALLOWED_HOSTS", default=[]))
 # Networks (CIDR) of the operator's own that count as public; TLS and the usual ports still apply.

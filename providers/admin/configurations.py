@@ -8,13 +8,19 @@ from django.contrib import admin
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from providers import connect, tasks
 from providers.admin.display import ModelAdmin, badge, text
 from providers.forms import ProviderConfigurationForm, StaffConfigurationForm
-from providers.models import ENDPOINT_FIELDS, ExternalCalendar, ProviderConfiguration
+from providers.models import (
+    ENDPOINT_FIELDS,
+    ExternalCalendar,
+    ProviderConfiguration,
+    ProviderConnection,
+)
 from providers.standing import Tone
 
 
@@ -44,7 +50,10 @@ class ProviderConfigurationAdmin(ModelAdmin):
         sections: list[Any] = [
             (None, {"fields": top}),
             ("Client registration", {"fields": client}),
-            ("What is synced", {"fields": ("window_days_back", "window_days_ahead")}),
+            (
+                "What is synced",
+                {"fields": ("window_days_back", "window_days_ahead", "sync_budget")},
+            ),
         ]
         if is_superuser(request):
             overrides = {
@@ -81,6 +90,13 @@ class ProviderConfigurationAdmin(ModelAdmin):
             )
         if not configuration.is_active:
             return badge(Tone.OFF, "Switched off")
+        if configuration.outage_since:
+            return format_html(
+                "{} since {}; {} affected, asked again by itself",
+                badge(Tone.BAD, "Provider is down"),
+                f"{configuration.outage_since:%Y-%m-%d %H:%M} UTC",
+                _affected(configuration),
+            )
         return badge(Tone.GOOD, "In use")
 
     @admin.display(description="Callback URL to register at the provider")
@@ -104,7 +120,17 @@ class ProviderConfigurationAdmin(ModelAdmin):
             tasks.request_sync(
                 ExternalCalendar.objects.filter(connection__configuration__in=paused)
             )
-        self.message_user(request, f"Resumed: {len(paused)}. Their calendars are synced now.")
+        # Those that are down are asked once, now; the rest follows if they answer.
+        down = queryset.filter(outage_since__isnull=False).update(outage_until=timezone.now())
+        self.message_user(
+            request, f"Resumed: {len(paused) + down}. Their calendars are synced now."
+        )
+
+
+def _affected(configuration: ProviderConfiguration) -> str:
+    """How many connections wait for the provider, in words."""
+    number = configuration.connections.filter(status=ProviderConnection.Status.ACTIVE).count()
+    return "1 connection" if number == 1 else f"{number} connections"
 
 
 def is_superuser(request: HttpRequest) -> bool:

@@ -73,6 +73,10 @@ class ExternalCalendar(models.Model):
             models.Index(
                 fields=["next_watch_at"], condition=Q(next_watch_at__isnull=False), name="watch_due"
             ),
+            # As short as there are workers.
+            models.Index(
+                fields=["lease_until"], condition=Q(lease_until__isnull=False), name="sync_running"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,7 +12,7 @@ from typing import Any
 from django.utils import timezone
 
 from calendars.models import Calendar, Event
-from providers import sync
+from providers import claims, sync
 from providers.base import (
     Account,
     ClientRegistration,
@@ -201,17 +202,43 @@ def make_source(
         status=ProviderConnection.Status.ACTIVE,
         account_subject="subject",
     )
-    store_credential(
-        connection=connection,
-        tokens=TokenSet(
-            access_token="access-1",
-            expires_at=timezone.now() + timedelta(days=90),
-            refresh_token="refresh-1",
-            scopes=("calendar",),
-        ),
-    )
+    store_credential(connection=connection, tokens=_tokens())
     values = {"external_id": "primary@example.com", "next_sync_at": timezone.now()} | fields
     return ExternalCalendar.objects.create(connection=connection, **values)
+
+
+def make_siblings(source: ExternalCalendar, number: int, **fields: Any) -> list[ExternalCalendar]:
+    """So many more connected calendars of the same configuration, in the order of their keys."""
+    own = source.connection
+    connections = ProviderConnection.objects.bulk_create(
+        ProviderConnection(
+            environment=own.environment,
+            calendar=own.calendar,
+            configuration=own.configuration,
+            status=ProviderConnection.Status.ACTIVE,
+            account_subject="subject",
+        )
+        for _ in range(number)
+    )
+    for connection in connections:
+        store_credential(connection=connection, tokens=_tokens())
+    values = {"external_id": "another@example.com", "next_sync_at": timezone.now()} | fields
+    rows = [ExternalCalendar(connection=connection, **values) for connection in connections]
+    return sorted(ExternalCalendar.objects.bulk_create(rows), key=lambda row: row.pk)
+
+
+def _tokens() -> TokenSet:
+    return TokenSet(
+        access_token="access-1",
+        expires_at=timezone.now() + timedelta(days=90),
+        refresh_token="refresh-1",
+        scopes=("calendar",),
+    )
+
+
+def claimed(limit: int) -> list[uuid.UUID]:
+    """Whom the dispatcher would send hints for now, so many at most: they are claimed."""
+    return [claim.pk for claim in claims.claim_due(limit=limit)]
 
 
 def make_due(source: ExternalCalendar) -> None:

@@ -14,13 +14,13 @@ from django.utils import timezone
 
 from providers import scheduler
 from providers.models import ExternalCalendar, ProviderConfiguration, ProviderConnection
-from tests.providers.sync_remote import make_source
+from tests.providers.sync_remote import claimed, make_source
 
 pytestmark = pytest.mark.django_db
 
 
 def due() -> list[Any]:
-    return scheduler.claim_due(limit=100)
+    return claimed(100)
 
 
 def change(source: ExternalCalendar, **values: Any) -> None:
@@ -33,7 +33,7 @@ def test_what_has_come_due_is_claimed_once() -> None:
     source = make_source(next_sync_at=now)
     make_source(next_sync_at=now + timedelta(minutes=1))
     make_source(next_sync_at=None)
-    assert scheduler.claim_due(limit=1) == [late.pk]
+    assert claimed(1) == [late.pk]
     assert due() == [source.pk]
     assert due() == []
 
@@ -168,11 +168,10 @@ def test_of_many_workers_one_gets_the_lease() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_dispatchers_at_once_claim_each_calendar_once() -> None:
     ids = {make_source().pk for _ in range(20)}
-    claims = in_threads(6, lambda: scheduler.claim_due(limit=10) + scheduler.claim_due(limit=10))
-    claimed = [pk for part in claims for pk in part]
-    assert len(claimed) == len(set(claimed))
+    found = [pk for part in in_threads(6, lambda: claimed(10) + claimed(10)) for pk in part]
+    assert len(found) == len(set(found))
     # A dispatcher skips what another has locked; what is left over comes with the next.
-    assert set(claimed) | set(scheduler.claim_due(limit=20)) == ids
+    assert set(found) | set(claimed(20)) == ids
 
 
 @pytest.mark.django_db(transaction=True)

@@ -21,6 +21,7 @@ from providers.sync_reader import PageReader
 from tests.providers.sync_remote import (
     ScriptedProvider,
     assert_synced,
+    claimed,
     make_source,
     relist,
     remote_event,
@@ -201,7 +202,7 @@ def test_a_wish_during_the_run_is_not_forgotten(
     provider.on_read = lambda: scheduler.request_sync([source.pk])
     run(source)
     assert source.is_syncing
-    assert scheduler.claim_due(limit=1) == [source.pk]
+    assert claimed(1) == [source.pk]
     provider.on_read = lambda: None
     run(source)
     assert not source.is_syncing

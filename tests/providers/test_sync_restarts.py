@@ -12,13 +12,14 @@ from django.utils import timezone
 
 from calendars import upsert
 from calendars.models import Event
-from providers import scheduler, sync, sync_writer
+from providers import sync, sync_writer
 from providers.base import EventQuery
 from providers.errors import CursorExpired, ProviderUnavailable
 from providers.models import ExternalCalendar, SyncRun
 from tests.providers.sync_remote import (
     ScriptedProvider,
     assert_synced,
+    claimed,
     make_due,
     make_source,
     offered,
@@ -82,7 +83,7 @@ def test_after_a_crash_at_any_statement_the_next_run_completes(
             ExternalCalendar.objects.filter(pk=source.pk, lease_until__isnull=False).update(
                 lease_until=timezone.now()
             )
-            if scheduler.claim_due(limit=1):
+            if claimed(1):
                 assert sync.run(source.pk) is not None
             assert_synced(source, provider)
             assert Event.objects.filter(source=source).count() == len(offered(provider))

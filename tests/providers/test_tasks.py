@@ -21,7 +21,7 @@ from providers.models import (
     SyncRunPage,
 )
 from talkover.celery import app
-from tests.providers.sync_remote import make_source
+from tests.providers.sync_remote import claimed, make_source
 
 pytestmark = pytest.mark.django_db
 
@@ -99,11 +99,10 @@ def test_a_broker_that_is_away_only_delays(
     assert "The broker is away" in caplog.text
     tasks.enqueue_revocations()
     time_machine.move_to(timezone.now() + scheduler.QUEUED_FOR + timedelta(seconds=1))
-    assert set(scheduler.claim_due(limit=10)) == {row.pk for row in sources}
+    assert set(claimed(10)) == {row.pk for row in sources}
 
 
-def test_dispatch_sends_each_due_calendar_once(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "CLAIM_BATCH", 2)
+def test_dispatch_sends_each_due_calendar_once(sent: Sent) -> None:
     now = timezone.now()
     due = [make_source(next_sync_at=now - timedelta(seconds=9 - n)) for n in range(5)]
     make_source(next_sync_at=None)
@@ -113,11 +112,15 @@ def test_dispatch_sends_each_due_calendar_once(sent: Sent, monkeypatch: pytest.M
 
 
 def test_dispatch_stops_at_its_limit(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "CLAIM_BATCH", 2)
-    monkeypatch.setattr(tasks, "MOST_CLAIMS", 4)
+    monkeypatch.setattr(tasks, "MOST_HINTS", 4)
     for _ in range(5):
         make_source()
-    assert [tasks.dispatch_due_syncs(), tasks.dispatch_due_syncs()] == [4, 1]
+    assert [tasks.dispatch_due_syncs(), tasks.dispatch_due_syncs()] == [4, 0]
+    # A worker takes one, and gives it back.
+    lease = scheduler.acquire(sent[0][1][0])
+    assert lease is not None
+    lease.release(next_sync_at=None, at_once=False)
+    assert tasks.dispatch_due_syncs() == 1
 
 
 def test_dispatch_without_a_broker_ends(broker_away: list[Any]) -> None:
@@ -132,16 +135,29 @@ def test_hints_for_what_is_gone_are_ignored() -> None:
 
 
 def test_the_task_runs_one_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
-    monkeypatch.setattr(sync, "run", seen.append)
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        sync, "run", lambda *arguments, **options: seen.append((*arguments, options))
+    )
     tasks.sync_external_calendar.apply(("some id",), throw=True)
-    assert seen == ["some id"]
+    assert seen == [("some id", {"afterwards": None})]
 
 
 def test_beat_asks_for_tasks_that_exist() -> None:
     app.loader.import_default_modules()
     for entry in app.conf.beat_schedule.values():
         assert entry["task"] in app.tasks
+
+
+def test_syncs_have_a_queue_of_their_own_and_a_plain_worker_serves_both() -> None:
+    assert set(app.amqp.queues.consume_from) == {"talkover", "sync"}
+    queues = {
+        name: app.amqp.router.route({}, name)["queue"].name
+        for name in app.tasks
+        if name.startswith("providers.")
+    }
+    assert queues.pop(tasks.sync_external_calendar.name) == "sync"
+    assert set(queues.values()) == {"talkover"}
 
 
 # Housekeeping ------------------------------------------------------------------------------------
@@ -186,8 +202,6 @@ def test_runs_that_nobody_will_resume_are_closed() -> None:
         make_run(make_source(), status="interrupted"),
         make_run(working, heartbeat_at=long_ago),
     ]
-    taken_up = make_source(fence=4)
-    alive.append(make_run(taken_up, heartbeat_at=long_ago, fence=3))
     tasks.housekeeping()
     for run in hopeless:
         run.refresh_from_db()

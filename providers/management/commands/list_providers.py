@@ -38,4 +38,6 @@ class Command(OperatorCommand):
 def _state(configuration: ProviderConfiguration) -> str:
     if not configuration.is_active:
         return "inactive"
-    return "paused" if configuration.paused_at else "active"
+    if configuration.paused_at:
+        return "paused"
+    return "down" if configuration.outage_since else "active"

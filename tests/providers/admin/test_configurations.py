@@ -10,8 +10,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from providers import connect
+from providers import causes, connect
 from providers.models import ExternalCalendar, ProviderConfiguration, ProviderConnection
+from providers.standing import standing_of
 from talkover.encryption import unseal
 from talkover.environments.models import Environment
 from tests.providers.admin.conftest import CANARY, listing, page_of, run_action, staff_with
@@ -137,3 +138,27 @@ def test_resume(
     assert due is not None
     assert due <= timezone.now()
     assert LogEntry.objects.get().change_message == "Resumed."
+
+
+def test_an_outage_is_shown_and_can_be_cut_short(
+    root: Client, configuration: ProviderConfiguration, connection: ProviderConnection
+) -> None:
+    now = timezone.now()
+    until = now + timedelta(minutes=9)
+    ProviderConfiguration.objects.update(
+        outage_failures=7, outage_since=now - timedelta(hours=1), outage_until=until
+    )
+    for page in (listing("providerconfiguration"), page_of(configuration)):
+        text = root.get(page).content.decode()
+        assert "Provider is down" in text
+        assert f"since {now - timedelta(hours=1):%Y-%m-%d %H:%M} UTC" in text
+        assert "1 connection affected" in text
+    connection.refresh_from_db()
+    standing = standing_of(connection)
+    assert standing.explanation == causes.explain("provider_unavailable")
+    # Asked once, now; it stays shown until the provider has answered.
+    run_action(root, "providerconfiguration", "resume", configuration)
+    configuration.refresh_from_db()
+    assert configuration.outage_since is not None
+    assert configuration.outage_until is not None
+    assert configuration.outage_until <= timezone.now()
