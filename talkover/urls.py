@@ -32,6 +32,8 @@ api: list[Any] = [
     path("", include("calendars.api.urls")),
 ]
 
+handler500 = "talkover.api.failures.answer_failure"
+
 urlpatterns = [
     path("health", HealthView.as_view(schema=None)),
     path("ready", ReadyView.as_view()),

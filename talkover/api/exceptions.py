@@ -14,7 +14,7 @@ from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.signals import got_request_exception
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions as drf
 from rest_framework.fields import get_error_detail
@@ -39,6 +39,10 @@ DEFAULTS = {
     500: ("SERVER_ERROR", "Something went wrong here. Report the request_id if it stays so."),
     503: ("SERVICE_UNAVAILABLE", "A part of the service is away. Try again in a moment."),
 }
+# How long a caller should wait before it tries a database again that is away.
+RETRY_AFTER_SECONDS = 5
+# A standby, or a server about to change over: it reads, and does not write.
+_READ_ONLY = "25006"
 _MAX_FIELDS_IN_MESSAGE = 3
 
 
@@ -101,6 +105,13 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     return Response(body, status=error.status_code, headers=headers)
 
 
+def is_database_away(exc: BaseException) -> bool:
+    """Whether the database cannot be reached, takes no more connections, or does not write now."""
+    if isinstance(exc, InternalError):
+        return getattr(exc.__cause__, "sqlstate", None) == _READ_ONLY
+    return isinstance(exc, OperationalError | InterfaceError)
+
+
 def _translate(exc: Exception) -> ApiError:
     if isinstance(exc, ApiError):
         return exc
@@ -108,8 +119,8 @@ def _translate(exc: Exception) -> ApiError:
         return _from_drf(exc)
     if isinstance(exc, DjangoValidationError):
         return Invalid(dict(_flatten(get_error_detail(exc))))
-    if isinstance(exc, OperationalError | InterfaceError):
-        return _default(503, {"Retry-After": "5"})
+    if is_database_away(exc):
+        return _default(503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
     for kind, status in (
         (Http404, 404),
         (DjangoPermissionDenied, 403),
