@@ -216,7 +216,8 @@ def _keeps_to_budget(row: ExternalCalendar, budget: int) -> bool:
     that it is never exceeded; the first in the order of keys looks again, so that one stays.
     """
     for pause in LOOKS_AFTER_SECONDS:
-        time.sleep(pause)
+        if pause:
+            time.sleep(pause)
         running = _running_now(now=timezone.now(), configuration=row.connection.configuration_id)
         if len(running) <= budget:
             return True
