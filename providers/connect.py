@@ -12,7 +12,7 @@ import hashlib
 import math
 import secrets
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
@@ -25,7 +25,7 @@ from django.utils import timezone
 from calendars.models import Calendar
 from providers import audit, grants, oauth2, scheduler, tasks
 from providers.audit import Action, Actor
-from providers.base import ClientRegistration
+from providers.base import ClientRegistration, HoldsSecrets
 from providers.models import AuthorizationRequest, ProviderConfiguration, ProviderConnection
 from talkover.encryption import seal
 from talkover.environments.models import User
@@ -55,11 +55,11 @@ class TooManyStarts(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A handshake that waits for its person."""
+class Begun(HoldsSecrets):
+    """A handshake that waits for its person. The URL holds a state or a ticket."""
 
     connection: ProviderConnection
-    authorization_url: str
+    authorization_url: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

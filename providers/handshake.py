@@ -25,6 +25,7 @@ from django.utils import timezone
 from providers import audit, oauth2
 from providers.activation import Refused, activate, registration_of
 from providers.audit import Action, Actor
+from providers.base import HoldsSecrets
 from providers.connect import note_failure, secret_digest
 from providers.errors import Misconfigured, ProviderError
 from providers.models import AuthorizationRequest, ProviderConnection
@@ -68,7 +69,7 @@ class UnknownRequest(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(HoldsSecrets):
     """What the provider's redirect brought, and who brought it to us.
 
     `cookies` are the browser's, `user_id` the person's who is signed in there.
@@ -83,7 +84,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(HoldsSecrets):
     """How the handshake ended. Without `error` the connection is active, or, with a `result_code`,
     waits for the application's confirmation.
     """

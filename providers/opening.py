@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from providers import audit
 from providers.audit import Action, Actor
+from providers.base import HoldsSecrets
 from providers.connect import mint, note_failure, secret_digest, snapshot
 from providers.models import AuthorizationRequest
 
@@ -32,10 +33,10 @@ class TicketRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(HoldsSecrets):
     """A ticket in the browser that opened it: where to go, and the cookie that binds them."""
 
-    authorization_url: str
+    authorization_url: str = field(repr=False)
     cookie: str
     secret: str = field(repr=False)
     expires_at: datetime

@@ -12,9 +12,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from providers import channels, connect, grants, oauth2, scheduler, tasks
+from providers.activation import _take_over
+from providers.audit import Actor
 from providers.base import TokenSet
 from providers.errors import AuthorizationRevoked, ProviderUnavailable
-from providers.handshake import _take_over
 from providers.models import (
     ConnectionCredential,
     ExternalCalendar,
@@ -62,7 +63,7 @@ def test_disconnecting_stops_the_channel_before_the_grant_ends(
     source: ExternalCalendar, watching: Watching, upstream: list[str]
 ) -> None:
     [channel] = living()
-    connect.disconnect(connection=source.connection)
+    connect.disconnect(connection=source.connection, actor=Actor.system())
     assert living() == []
     assert not ConnectionCredential.objects.exists()
     assert watching.stopped == []
@@ -76,7 +77,7 @@ def test_a_calendar_that_is_deleted_leaves_no_channel_behind(
     source: ExternalCalendar, watching: Watching, upstream: list[str]
 ) -> None:
     [channel] = living()
-    connect.disconnect(connection=source.connection)
+    connect.disconnect(connection=source.connection, actor=Actor.system())
     source.connection.calendar.delete()
     assert grants.revoke_due() == 1
     assert watching.stopped == [(channel, "resource-1")]
@@ -94,7 +95,7 @@ def test_a_grant_that_is_in_use_is_kept_and_its_channel_stopped(
     ConnectionCredential.objects.create(
         connection=other, environment=other.environment, expires_at=now, stored_at=now
     )
-    connect.disconnect(connection=source.connection)
+    connect.disconnect(connection=source.connection, actor=Actor.system())
     assert grants.revoke_due() == 1
     assert upstream == ["refresh refresh-1", "stop"]
 
@@ -105,7 +106,7 @@ def test_what_has_ended_or_has_no_name_is_not_stopped(
     NotificationChannel.objects.all().delete()
     make_channel(source, expires_at=timezone.now())
     make_channel(source, resource_id="", expires_at=None)
-    connect.disconnect(connection=source.connection)
+    connect.disconnect(connection=source.connection, actor=Actor.system())
     assert RevocationJob.objects.get().channels == []
     assert grants.revoke_due() == 1
     assert upstream == ["revoke refresh-1"]
@@ -114,7 +115,7 @@ def test_what_has_ended_or_has_no_name_is_not_stopped(
 def test_a_stop_that_fails_is_repeated_but_not_for_ever(
     source: ExternalCalendar, watching: Watching, upstream: list[str]
 ) -> None:
-    connect.disconnect(connection=source.connection)
+    connect.disconnect(connection=source.connection, actor=Actor.system())
     watching.before_stop = fail_with(ProviderUnavailable())
     for _ in range(grants.STOP_ATTEMPTS - 1):
         assert grants.revoke_due() == 0
@@ -135,14 +136,16 @@ def test_a_grant_that_is_gone_is_not_refreshed_in_vain(
         raise AuthorizationRevoked
 
     monkeypatch.setattr(oauth2, "refresh", refuse)
-    connect.disconnect(connection=source.connection)
+    connect.disconnect(connection=source.connection, actor=Actor.system())
     assert grants.revoke_due() == 1
     assert upstream == ["revoke refresh-1"]
 
 
 def test_a_disconnection_while_the_channel_is_being_opened(watching: Watching) -> None:
     source = make_source(next_watch_at=timezone.now())
-    watching.before_watch = lambda: connect.disconnect(connection=source.connection)
+    watching.before_watch = lambda: connect.disconnect(
+        connection=source.connection, actor=Actor.system()
+    )
     assert renew(source) is False
     assert living() == []
     # Nobody else could: the job knows nothing of it, and the tokens are wiped.

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from providers import connect, grants, oauth2, scheduler, sync, tasks
+from providers.audit import Actor
 from providers.base import EventQuery
 from providers.errors import ProviderUnavailable
 from providers.models import (
@@ -75,7 +76,7 @@ def test_the_run_of_a_disconnected_calendar_is_closed(
 ) -> None:
     """The disconnection has raised the fence, so that the run's own is not the latest."""
     die_in_the_second_page(source, provider)
-    connect.disconnect(connection=source.connection)
+    connect.disconnect(connection=source.connection, actor=Actor.system())
     tasks.housekeeping()
     left = SyncRun.objects.exclude(status=SyncRun.Status.SUCCEEDED).get()
     assert (left.status, left.error_code) == (SyncRun.Status.FAILED, "abandoned")

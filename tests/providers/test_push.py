@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from providers import push, scheduler, tasks
 from providers.models import ExternalCalendar, NotificationChannel, ProviderConnection
 from tests.providers.posting import dirty, make_channel, post, settle
-from tests.providers.sync_remote import make_source
+from tests.providers.sync_remote import claimed, make_source
 from tests.providers.test_scheduler import in_threads, iter_once
 
 pytestmark = pytest.mark.django_db
@@ -177,7 +177,7 @@ def test_a_broker_that_is_away_costs_a_minute_and_no_message(
     with django_capture_on_commit_callbacks(execute=True):
         assert post(channel).status_code == 204
     time_machine.move_to(timezone.now() + scheduler.QUEUED_FOR + timedelta(seconds=1))
-    assert scheduler.claim_due(limit=10) == [quiet.pk]
+    assert claimed(10) == [quiet.pk]
 
 
 @pytest.mark.parametrize("part", ["_recognise", "_note"])

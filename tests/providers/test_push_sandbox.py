@@ -13,6 +13,7 @@ from providers import channels, grants, scheduler, sync, tasks
 from providers.errors import ProviderUnavailable
 from providers.google.provider import GoogleProvider
 from providers.models import ExternalCalendar, NotificationChannel, ProviderConnection
+from tests.providers.sync_remote import claimed
 from tests.sandbox.process import SandboxProcess
 from tests.stack.product import until
 
@@ -153,7 +154,7 @@ def test_messages_that_get_lost_are_made_up_for_by_polling(
     assert hints == []
     assert source.next_sync_at is not None
     time_machine.move_to(source.next_sync_at, tick=True)
-    assert scheduler.claim_due(limit=10) == [source.pk]
+    assert claimed(10) == [source.pk]
     assert sync.run(source.pk) is not None
     assert "never told" in titles(source)
 
