@@ -41,6 +41,8 @@ BODIES: dict[str, dict[str, str]] = {
     "patch_calendar": {"name": "Mine"},
     "connect_provider": {"provider": "{provider}", "redirect_uri": REDIRECT_URI},
     "reconnect_provider": {"redirect_uri": REDIRECT_URI},
+    "complete_provider": {"state": "state", "code": "code"},
+    "confirm_provider": {"result_code": "code"},
 }
 PUBLIC = {"health"}
 

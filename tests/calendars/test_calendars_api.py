@@ -200,8 +200,9 @@ def test_deletion_disconnects_first(
     ProviderConnectionFactory(calendar=calendar, status=ProviderConnection.Status.DISCONNECTED)
     disconnected: list[Any] = []
 
-    def disconnect(*, connection: ProviderConnection) -> None:
+    def disconnect(*, connection: ProviderConnection, actor: Any) -> None:
         assert Calendar.objects.filter(pk=connection.calendar_id).exists()
+        assert actor.kind == "token"
         disconnected.append(connection)
 
     monkeypatch.setattr(connect, "disconnect", disconnect)

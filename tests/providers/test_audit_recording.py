@@ -128,7 +128,7 @@ def test_a_grant_that_was_revoked_is_recorded(monkeypatch) -> None:
     connection = make_source().connection
     noted_grant(connection)
     calendar_id = connection.calendar_id
-    monkeypatch.setattr(grants, "_revoke", lambda _job: True)
+    monkeypatch.setattr(grants, "_revoke", lambda _job, **_: True)
     connection.calendar.delete()  # what it was about may be gone by then
 
     assert grants.revoke_due() == 1
@@ -141,7 +141,7 @@ def test_a_grant_that_was_revoked_is_recorded(monkeypatch) -> None:
 def test_a_grant_that_could_not_be_revoked_in_a_day_is_recorded(monkeypatch, caplog) -> None:
     connection = make_source().connection
     noted_grant(connection)
-    monkeypatch.setattr(grants, "_revoke", lambda _job: False)
+    monkeypatch.setattr(grants, "_revoke", lambda _job, **_: False)
     assert grants.revoke_due() == 0
     assert recorded() == []
     RevocationJob.objects.update(expires_at=timezone.now())
@@ -163,7 +163,7 @@ def test_a_grant_noted_before_the_log_is_revoked_all_the_same(monkeypatch) -> No
     )
     seal(job, "token", "token")
     job.save()
-    monkeypatch.setattr(grants, "_revoke", lambda _job: True)
+    monkeypatch.setattr(grants, "_revoke", lambda _job, **_: True)
     assert grants.revoke_due() == 1
     assert recorded() == []
 

@@ -343,9 +343,8 @@ def test_tasks_are_sent_when_the_record_is_there(
 ) -> None:
     connected: ProviderConnection = ProviderConnectionFactory(calendar=calendar)
     asked: list[Any] = []
-    monkeypatch.setattr(
-        scheduler, "request_sync", lambda ids: [uuid.uuid4()] if list(ids) == [] else []
-    )
+    wish = scheduler.Wishes(due=[uuid.uuid4()], hints=[uuid.uuid4()])
+    monkeypatch.setattr(scheduler, "note_wishes", lambda _calendars: wish)
     monkeypatch.setattr(
         tasks.sync_external_calendar, "apply_async", lambda *sent, **_: asked.append(sent)
     )
