@@ -37,7 +37,7 @@ from tests.factories import (
 )
 
 EXAMPLES = 12
-CHAINS, STEPS = 20, 30
+CHAINS, STEPS = 40, 30
 PROVIDER = "calendar_provider"
 
 

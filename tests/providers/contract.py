@@ -15,6 +15,7 @@ from providers import oauth2
 from providers.base import EventQuery, TokenSet
 from providers.errors import (
     AccessTokenRejected,
+    AnswerLost,
     AnswerTooLarge,
     AuthorizationRevoked,
     CalendarNotFound,
@@ -48,7 +49,7 @@ TROUBLES: dict[str, type[ProviderError]] = {
     "html": InvalidResponse,
     "nothing": InvalidResponse,
     "too_much": AnswerTooLarge,
-    "cut_off": ProviderUnavailable,
+    "cut_off": AnswerLost,
 }
 
 
