@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,13 +95,24 @@ class Processes:
         """End the process; returns its exit code. SIGKILL hits its children, too."""
         process = self._running.pop(name)
         if how == signal.SIGKILL:
-            os.killpg(process.pid, how)
+            with suppress(ProcessLookupError):  # all of them have ended already
+                os.killpg(process.pid, how)
         else:
             process.send_signal(how)
         try:
             return process.wait(STOP_SECONDS)
         finally:
             self._end_group(process)
+
+    def pid(self, name: str) -> int:
+        return self._running[name].pid
+
+    def is_known(self, name: str) -> bool:
+        """Whether it was started and not stopped by us."""
+        return name in self._running
+
+    def is_running(self, name: str) -> bool:
+        return name in self._running and self._running[name].poll() is None
 
     def stop_all(self) -> None:
         for process in self._running.values():

@@ -1,0 +1,145 @@
+"""The rounds: edits, faults and syncs; from time to time everything is healed and judged."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psycopg
+
+from tests.soak import healing, judge
+from tests.soak.edits import Edits
+from tests.soak.faults import Faults
+from tests.soak.traffic import Traffic
+from tests.soak.world import World
+
+# Access tokens live this long in a storm (seconds), so that most runs have to refresh.
+TOKEN_SECONDS = 5
+CHECK_EVERY = 25
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Report:
+    """What a storm came to."""
+
+    rounds: int = 0
+    kills: int = 0
+    faults: int = 0
+    checked: int = 0
+    differences: list[str] = field(default_factory=list)
+
+    @property
+    def closing_line(self) -> str:
+        return (
+            f"soak: {self.rounds} rounds, {self.kills} kills, {self.faults} faults, "
+            f"{self.checked} events checked, {len(self.differences)} differences"
+        )
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.differences else 0
+
+
+class Storm:
+    """One storm over a world. The same seed draws the same edits and the same faults."""
+
+    def __init__(self, world: World, *, seed: int, say: Say) -> None:
+        self.report = Report()
+        self.traffic = Traffic(world, random.Random(f"{seed} traffic"))
+        self.faults = Faults(world, random.Random(f"{seed} faults"))
+        self._chance = random.Random(f"{seed} rounds")
+        self._world = world
+        self._seed = seed
+        self._say = say
+        self._edits = Edits(
+            world.sandbox,
+            [link.account for link in world.links],
+            random.Random(f"{seed} edits"),
+        )
+
+    def run(
+        self, *, rounds: int, minutes: float | None = None, check_every: int = CHECK_EVERY
+    ) -> Report:
+        """So many rounds, or as many as begin within these minutes; ends at the first difference
+        that a check finds.
+        """
+        end = time.monotonic() + 60 * minutes if minutes else None
+        with self.traffic:
+            self._begin()
+            for number in range(1, rounds + 1):
+                if end is not None and time.monotonic() > end:
+                    break
+                self._round(number)
+                if number % check_every == 0 and number != rounds:
+                    self.check()
+                    if self.report.differences:
+                        break
+                    self._begin()
+            else:
+                self.check()
+                return self._closed()
+            if not self.report.differences:
+                self.check()
+            return self._closed()
+
+    def check(self) -> None:
+        """Heal, wait for rest, judge; what differs goes into the report and is printed."""
+        began = time.monotonic()
+        world, where = self._world, f"seed {self._seed}, round {self.report.rounds}"
+        found = healing.heal(world)
+        found += healing.come_to_rest(world)
+        count, differences = self.judge()
+        found += differences + self.traffic.lost_writes() + self.traffic.wrong
+        self.traffic.wrong = []
+        self.report.checked += count
+        self.report.differences += [f"{where}: {what}" for what in found]
+        for what in found:
+            self._say(f"difference: {where}: {what}")
+        self._say(
+            f"round {self.report.rounds}: {count} events checked, {len(found)} differences,"
+            f" after {time.monotonic() - began:.1f} s of healing"
+        )
+
+    def judge(self) -> tuple[int, list[str]]:
+        """Compare all calendars as they are at one moment."""
+        with self._world.database() as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            self._say(judge.history(connection))
+            return judge.compare(connection, self._world.links, self._world.sandbox)
+
+    def _begin(self) -> None:
+        self._world.sandbox.control("POST", "settings", {"access_token_seconds": TOKEN_SECONDS})
+
+    def _round(self, number: int) -> None:
+        chance, world = self._chance, self._world
+        touched = chance.sample(world.links, chance.randint(1, min(4, len(world.links))))
+        for link in touched:
+            self._edits.make(link.number, chance.randint(1, 6))
+        names = [
+            self.faults.strike_provider(chance.choice(world.links))
+            for _ in range(chance.randint(1, 2))
+        ]
+        wished = [*touched, chance.choice(world.links)]
+        for link in wished:
+            self._ask(link.calendar_id, link.connection_id)
+        time.sleep(chance.uniform(0, 0.4))
+        names.append(self.faults.strike_machine())
+        # Whatever is away now, people ask and edit nevertheless.
+        again = chance.choice(touched)
+        self._edits.make(again.number, chance.randint(0, 3))
+        self._ask(again.calendar_id, again.connection_id)
+        time.sleep(chance.uniform(0.1, 0.6))
+        self.faults.end_round()
+        self.report.rounds = number
+        self._say(f"round {number}: {', '.join(names)}")
+
+    def _ask(self, calendar_id: str, connection_id: str) -> None:
+        self.traffic.call("POST", f"/calendars/{calendar_id}/providers/{connection_id}/sync")
+
+    def _closed(self) -> Report:
+        self.report.kills, self.report.faults = self.faults.kills, self.faults.faults
+        return self.report

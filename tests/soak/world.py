@@ -1,0 +1,266 @@
+"""The whole installation under the storm: servers, processes, provider, and connected calendars."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from redis import Redis
+
+from tests.plugin import base_environment
+from tests.sandbox.process import SandboxProcess
+from tests.services import Server, free_port, postgres_server, redis_server
+from tests.stack.flow import authorize, connect
+from tests.stack.product import (
+    REDIRECT_URI,
+    Client,
+    Processes,
+    environment_of,
+    procfile,
+    until,
+)
+
+ENVIRONMENT = "Storm"
+PROVIDERS = ("first_provider", "second_provider")
+WORKERS = ("worker", "second")
+# Events of the calendars, in turn. A page holds 2,500: the first has more than one.
+SIZES = (3200, 400, 150, 60, 40, 30, 25, 20)
+# Calls that fail on the wire shortly after a process of the web server was killed are its doing.
+RESPAWN_SECONDS = 4.0
+# A test does not wait for minutes; all else is as it comes.
+SETTINGS = {
+    "WEB_CONCURRENCY": "2",
+    "SYNC_DISPATCH_SECONDS": "1",
+    "HOUSEKEEPING_SECONDS": "2",
+    "SYNC_LEASE_SECONDS": "3",
+    "SYNC_INTERVAL_SECONDS": "15",
+    "OUTBOUND_READ_TIMEOUT_SECONDS": "3",
+    "OUTBOUND_TOTAL_TIMEOUT_SECONDS": "6",
+    "AUTHORIZATION_REQUEST_SECONDS": "60",
+}
+
+
+@dataclass(frozen=True)
+class Link:
+    """One calendar of ours, and the account whose main calendar it follows."""
+
+    number: int
+    calendar_id: str
+    connection_id: str
+    account: str
+    provider: str
+
+
+@dataclass
+class World:
+    """`web_trouble_until`: calls begun before that moment (monotonic) may fail on the wire.
+
+    `grave` are accounts whose grant was ended, `silenced` those told to wait for long, `paused`
+    says whether a registration was refused: what only a person or the operator can mend.
+    """
+
+    postgres: Server
+    redis: Server
+    sandbox: SandboxProcess
+    processes: Processes
+    commands: dict[str, str]
+    api: Client
+    links: list[Link] = field(default_factory=list)
+    web_trouble_until: float = 0.0
+    grave: set[str] = field(default_factory=set)
+    silenced: set[str] = field(default_factory=set)
+    paused: bool = False
+
+    def start(self, name: str) -> None:
+        self.processes.start(name, self.commands[name])
+
+    def kill(self, name: str) -> None:
+        """Kill -9 the process with all its children."""
+        if name == "web":
+            self.web_trouble_until = math.inf
+        self.processes.stop(name, signal.SIGKILL)
+
+    def kill_parent(self, name: str) -> None:
+        """Kill -9 the process alone; its children are left to find out."""
+        os.kill(self.processes.pid(name), signal.SIGKILL)
+
+    def kill_child(self, name: str, which: float) -> bool:
+        """Kill -9 one of its children, `which` from 0 to 1 says which; False without any."""
+        children = children_of(self.processes.pid(name))
+        if not children:
+            return False
+        if name == "web":
+            self.web_trouble_until = max(self.web_trouble_until, time.monotonic() + RESPAWN_SECONDS)
+        with suppress(ProcessLookupError):
+            os.kill(children[int(which * len(children))], signal.SIGKILL)
+        return True
+
+    def start_web(self) -> None:
+        """Start the web server, and wait until it answers."""
+        self.start("web")
+        until(self._web_answers, "the web server answers", seconds=40)
+        self.web_trouble_until = time.monotonic()
+
+    def stop_web(self) -> None:
+        """End the web server in order."""
+        self.web_trouble_until = math.inf
+        self.processes.stop("web")
+
+    def make_whole(self) -> list[str]:
+        """Start what does not run; returns the names of processes that had ended by themselves."""
+        for server in (self.postgres, self.redis):
+            if not server.is_running:
+                server.start()
+        ended = []
+        for name in self.commands:
+            if self.processes.is_running(name):
+                continue
+            if self.processes.is_known(name):
+                ended.append(name)
+                self.processes.stop(name, signal.SIGKILL)
+            if name == "web":
+                self.start_web()
+            else:
+                self.start(name)
+        return ended
+
+    @contextmanager
+    def database(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection of the superuser's."""
+        with psycopg.connect(self.postgres.url, connect_timeout=5) as connection:
+            yield connection
+
+    def empty(self, link: Link, *, on: bool) -> None:
+        """Let the provider list nothing for this account, or everything again."""
+        self.sandbox.calendar("POST", link.account, "empty", {"on": on})
+
+    def flush_redis(self) -> None:
+        """Let Redis forget everything: queues, bindings, counters."""
+        with Redis.from_url(self.redis.url) as redis:
+            redis.flushall()
+
+    def resume(self) -> None:
+        """As staff do once they have looked at the registrations: changing them ends a pause."""
+        for provider in PROVIDERS:
+            self.manage("change_provider", ENVIRONMENT, provider, "--active")
+        self.paused = False
+
+    def reconnect(self, link: Link) -> None:
+        """As a person does whose connection asks for it."""
+        path = f"/calendars/{link.calendar_id}/providers/{link.connection_id}/reconnect"
+        answer = self.api("POST", path, {"redirect_uri": REDIRECT_URI})
+        assert answer.status == 201, answer
+        back = authorize(answer.data["authorization_url"], link.account)
+        assert back["status"] == "connected", back
+
+    def manage(self, *arguments: str, **options: Any) -> Any:
+        """Run a management command with --json; returns what it printed."""
+        command = [sys.executable, "manage.py", *arguments, "--json"]
+        return json.loads(self.processes.run(command, **options))
+
+    def _web_answers(self) -> bool:
+        # Not /ready: the database may be away at this moment, on purpose.
+        with suppress(OSError):
+            return Client(self.api.base_url, "")("GET", "/health").status == 200
+        return False
+
+
+def children_of(pid: int) -> list[int]:
+    """Ids of the processes that this one has started, in the order of their ids."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # The second field is a name in parentheses, which may hold anything.
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == pid and state != "Z":
+                found.append(int(path.parent.name))
+    return sorted(found)
+
+
+@contextmanager
+def build(folder: Path, *, calendars: int) -> Iterator[World]:
+    """Everything up and connected; logs go to `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    base_url = f"http://127.0.0.1:{port}"
+    commands = procfile()
+    migrate = commands.pop("release").split(" && ")[0]  # without the static files
+    commands["second"] = f"{commands['worker']} --hostname second@%h --concurrency 1"
+    commands["worker"] += " --hostname first@%h --concurrency 2"
+    with (
+        # What was answered for must be there after a kill.
+        postgres_server(options={"synchronous_commit": "on"}) as postgres,
+        redis_server() as redis,
+        SandboxProcess(data=folder / "sandbox") as sandbox,
+    ):
+        settings = {
+            **base_environment(folder),
+            "DATABASE_URL": postgres.url,
+            "REDIS_URL": redis.url,
+            "PUBLIC_BASE_URL": base_url,
+            "OUTBOUND_ALLOWED_HOSTS": f"127.0.0.1:{sandbox.port}",
+            "STATIC_ROOT": str(folder / "static"),
+            "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port}",
+            **SETTINGS,
+        }
+        processes = Processes(folder, environment_of(settings))
+        bare = Client(base_url, "")
+        world = World(postgres, redis, sandbox, processes, commands, bare)
+        try:
+            processes.run(["/bin/sh", "-c", migrate])
+            _set_up(world)
+            for name in commands:
+                if name != "web":
+                    world.start(name)
+            world.start_web()
+            world.links = [_link(world, number) for number in range(calendars)]
+            yield world
+        finally:
+            processes.stop_all()
+
+
+def _set_up(world: World) -> None:
+    sandbox = world.sandbox
+    world.manage(
+        "create_environment", ENVIRONMENT, "--redirect-uri", REDIRECT_URI, "--rate-limit", "1000000"
+    )
+    token = world.manage("issue_token", ENVIRONMENT)["token"]
+    world.api = Client(world.api.base_url, token)
+    for name in PROVIDERS:
+        provider = world.manage(
+            "add_provider", ENVIRONMENT, name, "--kind", "google",
+            "--client-id", name, "--client-secret-stdin",
+            "--authorization-endpoint", f"{sandbox.url}/o/oauth2/v2/auth",
+            "--token-endpoint", f"{sandbox.url}/token",
+            "--revocation-endpoint", f"{sandbox.url}/revoke",
+            "--userinfo-endpoint", f"{sandbox.url}/v1/userinfo",
+            "--api-root", f"{sandbox.url}/calendar/v3",
+            "--issuer", sandbox.url,
+            input="a-secret-of-the-storm\n",
+        )  # fmt: skip
+        client = {"client_id": name, "client_secret": "a-secret-of-the-storm"}
+        sandbox.control("POST", "clients", {**client, "redirect_uris": [provider["callback_url"]]})
+
+
+def _link(world: World, number: int) -> Link:
+    zone = ("Europe/Berlin", "UTC", "America/New_York")[number % 3]
+    account = world.sandbox.account(
+        f"storm{number}@sandbox.example", events=SIZES[number % len(SIZES)], time_zone=zone
+    )
+    person = {"name": f"Storm {number}", "email": f"storm-{number}@example.com"}
+    owner = world.api("POST", "/users", person).data
+    body = {"name": f"Calendar {number}", "owner_id": owner["id"]}
+    calendar_id: str = world.api("POST", "/calendars", body).data["id"]
+    provider = PROVIDERS[number % len(PROVIDERS)]
+    connection_id = connect(world.api, calendar_id, provider, account)
+    return Link(number, calendar_id, connection_id, account, provider)
