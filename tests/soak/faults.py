@@ -28,6 +28,10 @@ TROUBLES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "invalid_grant": (("token",), {}),
 }
 
+# How long pages take that a listing is to be interrupted in, and how long to wait for the first.
+PAGE_MILLISECONDS = 800
+LISTING_SECONDS = 5.0
+
 
 class Deck:
     """Deals all cards, shuffled, before it deals one again."""
@@ -45,10 +49,13 @@ class Deck:
 
 @dataclass
 class Faults:
-    """Strikes the world. `struck` counts by name what happened, `kills` and `faults` the sums."""
+    """Strikes the world. `ask` asks for a sync; `struck` counts by name what happened, `kills` and
+    `faults` the sums.
+    """
 
     world: World
     chance: random.Random
+    ask: Callable[[Link], object]
     struck: Counter[str] = field(default_factory=Counter)
     kills: int = 0
     faults: int = 0
@@ -59,7 +66,8 @@ class Faults:
             "kill worker": (KILL, self._kill_worker),
             "kill worker's parent": (KILL, self._kill_workers_parent),
             "kill pool child": (KILL, self._kill_pool_child),
-            "kill pool child again": (KILL, self._kill_pool_child),
+            "kill workers in a listing": (KILL, self._in_a_listing(self._kill_workers)),
+            "kill pool children in a listing": (KILL, self._in_a_listing(self._kill_children)),
             "kill beat": (KILL, self._kill_beat),
             "kill web": (KILL, self._kill_web),
             "kill web child": (KILL, self._kill_web_child),
@@ -68,6 +76,10 @@ class Faults:
             "postgres at once": (FAULT, lambda: self._restart_postgres(signal.SIGQUIT)),
             "postgres in order": (FAULT, lambda: self._restart_postgres(signal.SIGINT)),
             "postgres away": (FAULT, self._take_postgres_away),
+            "postgres in a listing": (
+                FAULT,
+                self._in_a_listing(lambda: self._restart_postgres(signal.SIGQUIT)),
+            ),
             "redis restart": (FAULT, self._restart_redis),
             "redis away": (FAULT, self._take_redis_away),
             "redis flush": (FAULT, self._flush_redis),
@@ -128,6 +140,33 @@ class Faults:
     def _kill_pool_child(self) -> None:
         name, which = self._worker(), self.chance.random()
         self.world.kill_child(name, which)
+
+    def _kill_workers(self) -> None:
+        for name in WORKERS:
+            self.world.kill(name)
+            self.world.start(name)
+
+    def _kill_children(self) -> None:
+        for name in WORKERS:
+            while self.world.kill_child(name, 0.0):
+                pass
+
+    def _in_a_listing(self, act: Callable[[], None]) -> Callable[[], None]:
+        """`act` when a page of a full listing is stored, and the next one is long in coming."""
+
+        def strike() -> None:
+            link = self.chance.choice(self.world.links[:2])
+            # Beside whatever was ordered before: the cursor expires, and pages take their time.
+            self.world.sandbox.trouble("gone", "events", 1, account=link.account)
+            self.world.sandbox.trouble(
+                "latency", "events", 4, account=link.account, milliseconds=PAGE_MILLISECONDS
+            )
+            self.ask(link)
+            if self.world.is_listing(link, seconds=LISTING_SECONDS):
+                self.struck["in a listing"] += 1
+            act()
+
+        return strike
 
     def _kill_beat(self) -> None:
         self.world.kill("beat")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from tests.soak import judge
@@ -12,6 +13,7 @@ from tests.soak.world import Link, World
 REST_SECONDS = 100.0
 # A calendar whose sync has failed is asked for again, as whoever waits for it would.
 ASK_AGAIN_SECONDS = 4.0
+TELL_SECONDS = 15.0
 LONG_SILENCE = timedelta(seconds=5)
 
 
@@ -22,7 +24,9 @@ def heal(world: World) -> list[str]:
     return [f"{name} has ended by itself" for name in world.make_whole()]
 
 
-def come_to_rest(world: World, *, seconds: float = REST_SECONDS) -> list[str]:
+def come_to_rest(
+    world: World, *, say: Callable[[str], None], seconds: float = REST_SECONDS
+) -> list[str]:
     """Ask for a sync of each calendar and wait until nothing is left to do.
 
     Returns what is still not at its end after so many seconds: it is stuck. A connection that was
@@ -32,7 +36,7 @@ def come_to_rest(world: World, *, seconds: float = REST_SECONDS) -> list[str]:
         connection.autocommit = True
         since = datetime.now(UTC)
         asked = dict.fromkeys(world.links, 0.0)
-        deadline = time.monotonic() + seconds
+        began = told = time.monotonic()
         while True:
             for link in world.links:
                 _mend(world, connection, link)
@@ -40,7 +44,10 @@ def come_to_rest(world: World, *, seconds: float = REST_SECONDS) -> list[str]:
                     _ask(world, link)
                     asked[link] = time.monotonic()
             left = judge.unrest(connection, world.links, since=since)
-            if not left or time.monotonic() > deadline:
+            if left and time.monotonic() > told + TELL_SECONDS:
+                told = time.monotonic()
+                say(f"after {told - began:.0f} s still: {'; '.join(left)}")
+            if not left or time.monotonic() > began + seconds:
                 world.grave.clear()
                 world.silenced.clear()
                 world.paused = False

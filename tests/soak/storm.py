@@ -13,7 +13,7 @@ from tests.soak import healing, judge
 from tests.soak.edits import Edits
 from tests.soak.faults import Faults
 from tests.soak.traffic import Traffic
-from tests.soak.world import World
+from tests.soak.world import Link, World
 
 # Access tokens live this long in a storm (seconds), so that most runs have to refresh.
 TOKEN_SECONDS = 5
@@ -50,7 +50,7 @@ class Storm:
     def __init__(self, world: World, *, seed: int, say: Say) -> None:
         self.report = Report()
         self.traffic = Traffic(world, random.Random(f"{seed} traffic"))
-        self.faults = Faults(world, random.Random(f"{seed} faults"))
+        self.faults = Faults(world, random.Random(f"{seed} faults"), self._ask)
         self._chance = random.Random(f"{seed} rounds")
         self._world = world
         self._seed = seed
@@ -91,7 +91,7 @@ class Storm:
         began = time.monotonic()
         world, where = self._world, f"seed {self._seed}, round {self.report.rounds}"
         found = healing.heal(world)
-        found += healing.come_to_rest(world)
+        found += healing.come_to_rest(world, say=self._say)
         count, differences = self.judge()
         found += differences + self.traffic.lost_writes() + self.traffic.wrong
         self.traffic.wrong = []
@@ -115,7 +115,7 @@ class Storm:
         self._world.sandbox.control("POST", "settings", {"access_token_seconds": TOKEN_SECONDS})
 
     def _round(self, number: int) -> None:
-        chance, world = self._chance, self._world
+        chance, world, began = self._chance, self._world, time.monotonic()
         touched = chance.sample(world.links, chance.randint(1, min(4, len(world.links))))
         for link in touched:
             self._edits.make(link.number, chance.randint(1, 6))
@@ -123,22 +123,22 @@ class Storm:
             self.faults.strike_provider(chance.choice(world.links))
             for _ in range(chance.randint(1, 2))
         ]
-        wished = [*touched, chance.choice(world.links)]
-        for link in wished:
-            self._ask(link.calendar_id, link.connection_id)
-        time.sleep(chance.uniform(0, 0.4))
+        for link in {*touched, *chance.sample(world.links, 2)}:
+            self._ask(link)
+        time.sleep(chance.uniform(0.1, 0.8))
         names.append(self.faults.strike_machine())
         # Whatever is away now, people ask and edit nevertheless.
         again = chance.choice(touched)
         self._edits.make(again.number, chance.randint(0, 3))
-        self._ask(again.calendar_id, again.connection_id)
-        time.sleep(chance.uniform(0.1, 0.6))
+        self._ask(again)
+        time.sleep(chance.uniform(0.2, 1.0))
         self.faults.end_round()
         self.report.rounds = number
-        self._say(f"round {number}: {', '.join(names)}")
+        self._say(f"round {number}: {', '.join(names)} ({time.monotonic() - began:.1f} s)")
 
-    def _ask(self, calendar_id: str, connection_id: str) -> None:
-        self.traffic.call("POST", f"/calendars/{calendar_id}/providers/{connection_id}/sync")
+    def _ask(self, link: Link) -> None:
+        path = f"/calendars/{link.calendar_id}/providers/{link.connection_id}/sync"
+        self.traffic.call("POST", path)
 
     def _closed(self) -> Report:
         self.report.kills, self.report.faults = self.faults.kills, self.faults.faults

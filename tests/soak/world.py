@@ -33,8 +33,8 @@ from tests.stack.product import (
 ENVIRONMENT = "Storm"
 PROVIDERS = ("first_provider", "second_provider")
 WORKERS = ("worker", "second")
-# Events of the calendars, in turn. A page holds 2,500: the first has more than one.
-SIZES = (3200, 400, 150, 60, 40, 30, 25, 20)
+# Events of the calendars, in turn. A page holds 2,500: the first two have more than one.
+SIZES = (5200, 2700, 150, 60, 40, 30, 25, 20)
 # Calls that fail on the wire shortly after a process of the web server was killed are its doing.
 RESPAWN_SECONDS = 4.0
 # A test does not wait for minutes; all else is as it comes.
@@ -43,7 +43,7 @@ SETTINGS = {
     "SYNC_DISPATCH_SECONDS": "1",
     "HOUSEKEEPING_SECONDS": "2",
     "SYNC_LEASE_SECONDS": "3",
-    "SYNC_INTERVAL_SECONDS": "15",
+    "SYNC_INTERVAL_SECONDS": "5",
     "OUTBOUND_READ_TIMEOUT_SECONDS": "3",
     "OUTBOUND_TOTAL_TIMEOUT_SECONDS": "6",
     "AUTHORIZATION_REQUEST_SECONDS": "60",
@@ -133,6 +133,24 @@ class World:
             else:
                 self.start(name)
         return ended
+
+    def is_listing(self, link: Link, *, seconds: float) -> bool:
+        """Wait so long until a full listing of it has stored a page and is under way."""
+        deadline = time.monotonic() + seconds
+        with self.database() as connection:
+            connection.autocommit = True
+            while time.monotonic() < deadline:
+                found = connection.execute(
+                    "SELECT 1 FROM providers_syncrun AS run"
+                    " JOIN providers_externalcalendar AS source ON source.id = external_calendar_id"
+                    " WHERE run.connection_id = %s AND run.kind = 'full' AND status = 'running'"
+                    " AND pages > 0 AND run.fence = source.fence AND lease_until > now()",
+                    (link.connection_id,),
+                )
+                if found.fetchone():
+                    return True
+                time.sleep(0.05)
+        return False
 
     @contextmanager
     def database(self) -> Iterator[psycopg.Connection[Any]]:
