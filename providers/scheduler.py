@@ -244,9 +244,10 @@ def note_wishes(
 ) -> Wishes:
     """Make external calendars of active connections due now.
 
-    Belongs in the caller's transaction. While a provider has asked for silence, the sync waits. No
-    hint is wanted for what is being synced, or has one on its way: the run sees the wish when it
-    begins or when it ends. Of very many, the dispatcher sends most, in their order.
+    Belongs in the caller's transaction. While a provider has asked for silence, the sync waits, and
+    a hint would be used up for nothing. None is wanted either for what is being synced, or has one
+    on its way: the run sees the wish when it begins or when it ends. Of very many, the dispatcher
+    sends most, in their order.
     """
     if not isinstance(external_calendars, QuerySet):
         external_calendars = ExternalCalendar.objects.filter(pk__in=list(external_calendars))
@@ -257,7 +258,7 @@ def note_wishes(
             external_calendars.filter(connection__in=active)
             .order_by("pk")  # the same order for everybody: no two callers wait for each other
             .select_for_update(of=("self",))
-            .values_list("pk", "queued_until", "lease_until")
+            .values_list("pk", "queued_until", "lease_until", "blocked_until")
         )
         ids = [pk for pk, *_ in rows]
         silent = [pk for pk, *times in rows if all(t is None or t <= now for t in times)]

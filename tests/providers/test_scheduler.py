@@ -45,6 +45,20 @@ def test_a_lost_hint_is_sent_again(time_machine: Any) -> None:
     assert due() == [source.pk]
 
 
+@pytest.mark.parametrize("hindrance", ["lease_until", "blocked_until"])
+def test_a_wish_waits_no_longer_than_what_it_has_to_wait_for(
+    hindrance: str, time_machine: Any
+) -> None:
+    """Such as the lease of a worker that was killed: the hint finds it held, and is used up."""
+    source = make_source()
+    change(source, **{hindrance: timezone.now() + timedelta(seconds=5)})
+    assert scheduler.request_sync([source.pk]) == [source.pk]
+    assert scheduler.acquire(source.pk) is None
+    assert due() == []
+    time_machine.move_to(timezone.now() + timedelta(seconds=6))
+    assert due() == [source.pk]
+
+
 @pytest.mark.parametrize(
     "hindrance",
     [
