@@ -54,11 +54,13 @@ class Server:
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it serves. Raises ServiceError.
+        """Start it unless it runs, and wait until it serves. Raises ServiceError.
 
         In the foreground of its own session: Ctrl-C is ours to handle, not its. The thread that
         starts it must outlive it, which is what the kernel looks at.
         """
+        if self.is_running:
+            return
         with (self.folder / "log").open("ab") as log:
             self._process = process = subprocess.Popen(
                 self.command,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from providers.sandbox.trouble import KINDS
-from tests.soak.world import WORKERS, Link, World
+from tests.soak.world import WORKERS, Link, World, children_of
 
 KILL, FAULT = "kill", "fault"
 # Of each kind of trouble: where it may strike, and more of its order. A kind that is not here yet
@@ -123,7 +125,7 @@ class Faults:
             self._undo.pop()()
 
     def _worker(self) -> str:
-        return self.chance.choice(WORKERS)
+        return self.chance.choice(list(WORKERS))
 
     def _kill_worker(self) -> None:
         name = self._worker()
@@ -148,19 +150,22 @@ class Faults:
 
     def _kill_children(self) -> None:
         for name in WORKERS:
-            while self.world.kill_child(name, 0.0):
-                pass
+            for pid in children_of(self.world.processes.pid(name)):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def _in_a_listing(self, act: Callable[[], None]) -> Callable[[], None]:
         """`act` when a page of a full listing is stored, and the next one is long in coming."""
 
         def strike() -> None:
             link = self.chance.choice(self.world.links[:2])
+            self.end_round()  # nothing syncs while anything is away
             # Beside whatever was ordered before: the cursor expires, and pages take their time.
             self.world.sandbox.trouble("gone", "events", 1, account=link.account)
             self.world.sandbox.trouble(
                 "latency", "events", 4, account=link.account, milliseconds=PAGE_MILLISECONDS
             )
+            self.world.await_web()
             self.ask(link)
             if self.world.is_listing(link, seconds=LISTING_SECONDS):
                 self.struck["in a listing"] += 1
@@ -174,7 +179,7 @@ class Faults:
 
     def _kill_web(self) -> None:
         self.world.kill("web")
-        self._undo.append(self.world.start_web)
+        self.world.start("web")
 
     def _kill_web_child(self) -> None:
         self.world.kill_child("web", self.chance.random())
@@ -186,7 +191,7 @@ class Faults:
 
     def _restart_web(self) -> None:
         self.world.stop_web()
-        self.world.start_web()
+        self.world.start("web")
 
     def _restart_postgres(self, how: signal.Signals) -> None:
         self.world.postgres.stop(how)
@@ -205,6 +210,7 @@ class Faults:
         self._undo.append(self.world.redis.start)
 
     def _flush_redis(self) -> None:
+        self.end_round()  # it may be away
         self.world.flush_redis()
 
     def _orderer(self, kind: str) -> Callable[[Link], None]:

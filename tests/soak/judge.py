@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 
 from tests.sandbox.process import SandboxProcess
 from tests.soak.world import Link
+from tests.stack.product import Client
 
 # The provider rounds the window to seconds: what touches its very edge may be there or not.
 EDGE = timedelta(seconds=2)
@@ -41,6 +42,7 @@ _PAGES = """
 SELECT count(*) AS left_over FROM providers_syncrunpage AS page
 JOIN providers_syncrun AS run ON run.id = page.run_id WHERE run.external_calendar_id = %s
 """
+_STATUSES = "SELECT status FROM calendars_event WHERE calendar_id = %s"
 _EVENTS = "SELECT * FROM calendars_event WHERE calendar_id = %s"
 
 
@@ -89,6 +91,22 @@ def compare(
         checked += count
         found += [f"calendar {link.number}: {what}" for what in differences]
     return checked, found
+
+
+def listed(connection: Connection, links: Iterable[Link], api: Client) -> list[str]:
+    """Where the API lists another number of events than there are."""
+    found = []
+    for link in links:
+        answer = api("GET", f"/calendars/{link.calendar_id}/events?per_page=1")
+        total = answer.body["pagination"]["total"]
+        living = sum(
+            row["status"] != "cancelled" for row in _rows(connection, _STATUSES, link.calendar_id)
+        )
+        if total != living:
+            found.append(
+                f"calendar {link.number}: the API lists {total} events, {living} are there"
+            )
+    return found
 
 
 def history(connection: Connection) -> str:

@@ -62,10 +62,16 @@ class Storm:
         )
 
     def run(
-        self, *, rounds: int, minutes: float | None = None, check_every: int = CHECK_EVERY
+        self,
+        *,
+        rounds: int,
+        minutes: float | None = None,
+        check_every: int = CHECK_EVERY,
+        strikes: int = 1,
     ) -> Report:
         """So many rounds, or as many as begin within these minutes; ends at the first difference
-        that a check finds.
+        that a check finds. `strikes`: faults of machines a round; of the provider as many, or one
+        more.
         """
         end = time.monotonic() + 60 * minutes if minutes else None
         with self.traffic:
@@ -73,15 +79,12 @@ class Storm:
             for number in range(1, rounds + 1):
                 if end is not None and time.monotonic() > end:
                     break
-                self._round(number)
+                self._round(number, strikes)
                 if number % check_every == 0 and number != rounds:
                     self.check()
                     if self.report.differences:
                         break
                     self._begin()
-            else:
-                self.check()
-                return self._closed()
             if not self.report.differences:
                 self.check()
             return self._closed()
@@ -109,24 +112,27 @@ class Storm:
         with self._world.database() as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             self._say(judge.history(connection))
-            return judge.compare(connection, self._world.links, self._world.sandbox)
+            count, found = judge.compare(connection, self._world.links, self._world.sandbox)
+            return count, found + judge.listed(connection, self._world.links, self._world.api)
 
     def _begin(self) -> None:
         self._world.sandbox.control("POST", "settings", {"access_token_seconds": TOKEN_SECONDS})
 
-    def _round(self, number: int) -> None:
+    def _round(self, number: int, strikes: int) -> None:
         chance, world, began = self._chance, self._world, time.monotonic()
+        world.restart_fallen()
         touched = chance.sample(world.links, chance.randint(1, min(4, len(world.links))))
         for link in touched:
             self._edits.make(link.number, chance.randint(1, 6))
         names = [
             self.faults.strike_provider(chance.choice(world.links))
-            for _ in range(chance.randint(1, 2))
+            for _ in range(strikes + chance.randint(0, 1))
         ]
         for link in {*touched, *chance.sample(world.links, 2)}:
             self._ask(link)
         time.sleep(chance.uniform(0.1, 0.8))
-        names.append(self.faults.strike_machine())
+        names += [self.faults.strike_machine() for _ in range(strikes)]
+        world.notice_web()
         # Whatever is away now, people ask and edit nevertheless.
         again = chance.choice(touched)
         self._edits.make(again.number, chance.randint(0, 3))

@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,7 +47,8 @@ class Traffic:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="traffic")
         self._people = 0
-        self._tried = self._kept = 0
+        self.kept = 0  # the number of the last write that was acknowledged
+        self._tried = 0
         self._owner = world.api.get("/users")[0]["id"]
         body = {"name": "kept 0", "owner_id": self._owner}
         self._own: str = world.api("POST", "/calendars", body).data["id"]
@@ -82,7 +84,7 @@ class Traffic:
         if path in {"/health", "/ready"}:
             fine = status == 200 or (status == 503 and path == "/ready")
         else:
-            fine = _is_fine(method, status, headers, found)
+            fine = is_fine(method, status, headers, found)
         if not fine:
             self._note(method, path, f"{status} {dict(headers)} {content[:300]!r}")
         return Observed(status, found)
@@ -91,9 +93,9 @@ class Traffic:
         """Writes that were answered with success and are not there any more."""
         name = self._world.api.get(f"/calendars/{self._own}")["name"]
         number = int(name.removeprefix("kept "))
-        if self._kept <= number <= self._tried:
+        if self.kept <= number <= self._tried:
             return []
-        return [f"write {self._kept} was acknowledged, {number} is there, {self._tried} was tried"]
+        return [f"write {self.kept} was acknowledged, {number} is there, {self._tried} was tried"]
 
     def _run(self) -> None:
         while not self._stop.wait(self._chance.uniform(*PAUSE_SECONDS)):
@@ -117,7 +119,7 @@ class Traffic:
         self._tried += 1
         answer = self.call("PATCH", f"/calendars/{self._own}", {"name": f"kept {self._tried}"})
         if answer.status == 200:
-            self._kept = self._tried
+            self.kept = self._tried
 
     def _connect(self) -> None:
         body = {"provider": self._chance.choice(PROVIDERS), "redirect_uri": REDIRECT_URI}
@@ -155,7 +157,8 @@ class Traffic:
         self.wrong.append(f"{at} {method} {path}: {what}")
 
 
-def _is_fine(method: str, status: int, headers: Any, body: Any) -> bool:
+def is_fine(method: str, status: int, headers: Mapping[str, str], body: Any) -> bool:
+    """Whether an answer may be given in a storm. `body`: decoded, None when it is not JSON."""
     if not isinstance(body, dict):
         return False
     if status in SUCCESS[method]:

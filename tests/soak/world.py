@@ -32,11 +32,9 @@ from tests.stack.product import (
 
 ENVIRONMENT = "Storm"
 PROVIDERS = ("first_provider", "second_provider")
-WORKERS = ("worker", "second")
+WORKERS = {"worker": 2, "second": 1}  # with the number of their pool children
 # Events of the calendars, in turn. A page holds 2,500: the first two have more than one.
 SIZES = (5200, 2700, 150, 60, 40, 30, 25, 20)
-# Calls that fail on the wire shortly after a process of the web server was killed are its doing.
-RESPAWN_SECONDS = 4.0
 # A test does not wait for minutes; all else is as it comes.
 SETTINGS = {
     "WEB_CONCURRENCY": "2",
@@ -66,7 +64,8 @@ class World:
     """`web_trouble_until`: calls begun before that moment (monotonic) may fail on the wire.
 
     `grave` are accounts whose grant was ended, `silenced` those told to wait for long, `paused`
-    says whether a registration was refused: what only a person or the operator can mend.
+    says whether a registration was refused: what only a person or the operator can mend. `fallen`
+    are processes that have ended by themselves.
     """
 
     postgres: Server
@@ -80,6 +79,7 @@ class World:
     grave: set[str] = field(default_factory=set)
     silenced: set[str] = field(default_factory=set)
     paused: bool = False
+    fallen: list[str] = field(default_factory=list)
 
     def start(self, name: str) -> None:
         self.processes.start(name, self.commands[name])
@@ -99,40 +99,57 @@ class World:
         children = children_of(self.processes.pid(name))
         if not children:
             return False
-        if name == "web":
-            self.web_trouble_until = max(self.web_trouble_until, time.monotonic() + RESPAWN_SECONDS)
         with suppress(ProcessLookupError):
             os.kill(children[int(which * len(children))], signal.SIGKILL)
+        if name == "web":  # what it had begun; new calls wait for the other child
+            self.web_trouble_until = max(self.web_trouble_until, time.monotonic())
         return True
 
-    def start_web(self) -> None:
-        """Start the web server, and wait until it answers."""
-        self.start("web")
-        until(self._web_answers, "the web server answers", seconds=40)
-        self.web_trouble_until = time.monotonic()
+    def await_web(self) -> None:
+        """Wait until a web server that was started answers: from then on it has to."""
+        if self.web_trouble_until == math.inf:
+            until(self.notice_web, "the web server answers", seconds=40)
+
+    def notice_web(self) -> bool:
+        """Whether the web server answers. A fault does not wait for it, but looks now and then."""
+        if self.web_trouble_until == math.inf and self._web_answers():
+            self.web_trouble_until = time.monotonic()
+        return self.web_trouble_until != math.inf
+
+    def await_workers(self) -> None:
+        """Wait until the workers have their pools. A hint given to a pool that dies is lost."""
+
+        def complete() -> bool:
+            return all(
+                len(children_of(self.processes.pid(name))) >= count
+                for name, count in WORKERS.items()
+            )
+
+        until(complete, "the workers have started", seconds=40)
 
     def stop_web(self) -> None:
         """End the web server in order."""
         self.web_trouble_until = math.inf
         self.processes.stop("web")
 
-    def make_whole(self) -> list[str]:
-        """Start what does not run; returns the names of processes that had ended by themselves."""
+    def make_whole(self) -> None:
+        """Start what does not run, and wait until web server and workers have started."""
         for server in (self.postgres, self.redis):
-            if not server.is_running:
-                server.start()
-        ended = []
+            server.start()
         for name in self.commands:
-            if self.processes.is_running(name):
-                continue
-            if self.processes.is_known(name):
-                ended.append(name)
-                self.processes.stop(name, signal.SIGKILL)
-            if name == "web":
-                self.start_web()
-            else:
+            if not self.processes.is_known(name):
                 self.start(name)
-        return ended
+        self.restart_fallen()
+        self.await_web()
+        self.await_workers()
+
+    def restart_fallen(self) -> None:
+        """Restart processes that have ended by themselves, and remember their names."""
+        for name in self.commands:
+            if self.processes.is_known(name) and not self.processes.is_running(name):
+                self.fallen.append(name)
+                self.processes.stop(name, signal.SIGKILL)
+                self.start(name)
 
     def is_listing(self, link: Link, *, seconds: float) -> bool:
         """Wait so long until a full listing of it has stored a page and is under way."""
@@ -213,8 +230,9 @@ def build(folder: Path, *, calendars: int) -> Iterator[World]:
     base_url = f"http://127.0.0.1:{port}"
     commands = procfile()
     migrate = commands.pop("release").split(" && ")[0]  # without the static files
-    commands["second"] = f"{commands['worker']} --hostname second@%h --concurrency 1"
-    commands["worker"] += " --hostname first@%h --concurrency 2"
+    worker = commands["worker"]
+    for name, children in WORKERS.items():
+        commands[name] = f"{worker} --hostname {name}@%h --concurrency {children}"
     with (
         # What was answered for must be there after a kill.
         postgres_server(options={"synchronous_commit": "on"}) as postgres,
@@ -238,9 +256,9 @@ def build(folder: Path, *, calendars: int) -> Iterator[World]:
             processes.run(["/bin/sh", "-c", migrate])
             _set_up(world)
             for name in commands:
-                if name != "web":
-                    world.start(name)
-            world.start_web()
+                world.start(name)
+            world.web_trouble_until = math.inf
+            world.await_web()
             world.links = [_link(world, number) for number in range(calendars)]
             yield world
         finally:
