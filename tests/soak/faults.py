@@ -185,13 +185,15 @@ class Faults:
         self.world.kill_child("web", self.chance.random())
 
     def _restart_worker(self) -> None:
-        name = self._worker()
-        self.world.processes.stop(name)
-        self.world.start(name)
+        self._renew(self._worker())
 
     def _restart_web(self) -> None:
-        self.world.stop_web()
-        self.world.start("web")
+        self._renew("web")
+
+    def _renew(self, name: str) -> None:
+        """As a deployment does: the old process may finish what it has begun."""
+        self.world.ask_to_end(name)
+        self._undo.append(lambda: self.world.renew(name))
 
     def _restart_postgres(self, how: signal.Signals) -> None:
         self.world.postgres.stop(how)

@@ -96,8 +96,7 @@ class Storm:
         found = healing.heal(world)
         found += healing.come_to_rest(world, say=self._say)
         count, differences = self.judge()
-        found += differences + self.traffic.lost_writes() + self.traffic.wrong
-        self.traffic.wrong = []
+        found += differences + self.traffic.lost_writes() + self.traffic.take_wrong()
         self.report.checked += count
         self.report.differences += [f"{where}: {what}" for what in found]
         for what in found:

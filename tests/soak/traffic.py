@@ -89,6 +89,13 @@ class Traffic:
             self._note(method, path, f"{status} {dict(headers)} {content[:300]!r}")
         return Observed(status, found)
 
+    def take_wrong(self) -> list[str]:
+        """The answers that may not be, since this was asked last."""
+        wrong, self.wrong = self.wrong, []
+        if not self._stop.is_set() and not self._thread.is_alive():
+            wrong.append("the application that calls the API has ended by itself")
+        return wrong
+
     def lost_writes(self) -> list[str]:
         """Writes that were answered with success and are not there any more."""
         name = self._world.api.get(f"/calendars/{self._own}")["name"]

@@ -127,10 +127,19 @@ class World:
 
         until(complete, "the workers have started", seconds=40)
 
-    def stop_web(self) -> None:
-        """End the web server in order."""
-        self.web_trouble_until = math.inf
-        self.processes.stop("web")
+    def ask_to_end(self, name: str) -> None:
+        """Let the process finish what it has begun, and end."""
+        if name == "web":
+            self.web_trouble_until = math.inf
+        with suppress(ProcessLookupError):
+            os.kill(self.processes.pid(name), signal.SIGTERM)
+
+    def renew(self, name: str) -> None:
+        """Wait for the end of a process that was asked for it, and start it again."""
+        if name == "web":
+            self.web_trouble_until = math.inf
+        self.processes.stop(name)
+        self.start(name)
 
     def make_whole(self) -> None:
         """Start what does not run, and wait until web server and workers have started."""
