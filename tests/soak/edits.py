@@ -79,7 +79,7 @@ class Edits:
             (self._cancel_occurrence, 2),
             (self._revive_occurrence, 1),
             (self._change_series, 1),
-            (self._delete, 5),
+            (self._delete, 7),
             (self._delete_series, 1),
             (self._touch_many, 2),
         ]

@@ -51,13 +51,15 @@ class Deck:
 
 @dataclass
 class Faults:
-    """Strikes the world. `ask` asks for a sync; `struck` counts by name what happened, `kills` and
-    `faults` the sums.
+    """Strikes the world. `ask` asks for a sync, `edit` edits some events.
+
+    `struck` counts by name what happened, `kills` and `faults` the sums.
     """
 
     world: World
     chance: random.Random
     ask: Callable[[Link], object]
+    edit: Callable[[Link], None]
     struck: Counter[str] = field(default_factory=Counter)
     kills: int = 0
     faults: int = 0
@@ -165,6 +167,7 @@ class Faults:
             self.world.sandbox.trouble(
                 "latency", "events", 4, account=link.account, milliseconds=PAGE_MILLISECONDS
             )
+            self.edit(link)  # what only the full listing will tell
             self.world.await_web()
             self.ask(link)
             if self.world.is_listing(link, seconds=LISTING_SECONDS):
@@ -227,6 +230,8 @@ class Faults:
             self.world.grave.add(link.account)
         if kind == "quota":  # without a word about when to come back: the back-off is the silence
             self.world.silenced.add(link.account)
+        if kind == "gone":
+            self.edit(link)
         if kind == "invalid_client":
             self.world.paused, times, after = True, 1, 0
         everybody = self.chance.random() < 0.2 and not grave and kind != "quota"

@@ -50,7 +50,7 @@ class Storm:
     def __init__(self, world: World, *, seed: int, say: Say) -> None:
         self.report = Report()
         self.traffic = Traffic(world, random.Random(f"{seed} traffic"))
-        self.faults = Faults(world, random.Random(f"{seed} faults"), self._ask)
+        self.faults = Faults(world, random.Random(f"{seed} faults"), self._ask, self._edit)
         self._chance = random.Random(f"{seed} rounds")
         self._world = world
         self._seed = seed
@@ -124,7 +124,7 @@ class Storm:
         for link in touched:
             self._edits.make(link.number, chance.randint(1, 6))
         names = [
-            self.faults.strike_provider(chance.choice(world.links))
+            self.faults.strike_provider(chance.choice([*touched, *world.links]))
             for _ in range(strikes + chance.randint(0, 1))
         ]
         for link in {*touched, *chance.sample(world.links, 2)}:
@@ -140,6 +140,9 @@ class Storm:
         self.faults.end_round()
         self.report.rounds = number
         self._say(f"round {number}: {', '.join(names)} ({time.monotonic() - began:.1f} s)")
+
+    def _edit(self, link: Link) -> None:
+        self._edits.make(link.number, 8)
 
     def _ask(self, link: Link) -> None:
         path = f"/calendars/{link.calendar_id}/providers/{link.connection_id}/sync"
