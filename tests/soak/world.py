@@ -76,6 +76,7 @@ class World:
     api: Client
     links: list[Link] = field(default_factory=list)
     web_trouble_until: float = 0.0
+    web_is_ending: bool = False
     grave: set[str] = field(default_factory=set)
     silenced: set[str] = field(default_factory=set)
     paused: bool = False
@@ -112,6 +113,8 @@ class World:
 
     def notice_web(self) -> bool:
         """Whether the web server answers. A fault does not wait for it, but looks now and then."""
+        if self.web_is_ending:  # it answers still, but not for long
+            return False
         if self.web_trouble_until == math.inf and self._web_answers():
             self.web_trouble_until = time.monotonic()
         return self.web_trouble_until != math.inf
@@ -130,14 +133,14 @@ class World:
     def ask_to_end(self, name: str) -> None:
         """Let the process finish what it has begun, and end."""
         if name == "web":
-            self.web_trouble_until = math.inf
+            self.web_trouble_until, self.web_is_ending = math.inf, True
         with suppress(ProcessLookupError):
             os.kill(self.processes.pid(name), signal.SIGTERM)
 
     def renew(self, name: str) -> None:
         """Wait for the end of a process that was asked for it, and start it again."""
         if name == "web":
-            self.web_trouble_until = math.inf
+            self.web_trouble_until, self.web_is_ending = math.inf, False
         self.processes.stop(name)
         self.start(name)
 
