@@ -1,9 +1,13 @@
-"""The embedded default's broker: kombu's filesystem transport, made safe for concurrent readers.
+"""The brokers, mended: kombu's transports for Redis and, as the embedded default, for files.
 
-kombu opens a message's file before it writes it, so that a worker may take it while it is empty;
-the JSON error would end the worker. Here a message appears complete or not at all, and one that
-cannot be read (the machine went down while it was written) is dropped: the database knows what is
-due.
+Redis: a worker must outlive its broker. kombu gives messages that were not acknowledged back when a
+connection is closed; if that was lost twice in a row there is nothing left to do it with, and the
+AttributeError would end the worker.
+
+Files: made safe for concurrent readers. kombu opens a message's file before it writes it, so that a
+worker may take it while it is empty; the JSON error would end the worker. Here a message appears
+complete or not at all, and one that cannot be read (the machine went down while it was written) is
+dropped: the database knows what is due.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kombu.exceptions import ChannelError
-from kombu.transport import filesystem
+from kombu.transport import filesystem, redis
 from kombu.utils.json import dumps
 
 logger = logging.getLogger(__name__)
@@ -59,3 +63,28 @@ class Channel(filesystem.Channel):
 
 class Transport(filesystem.Transport):
     Channel = Channel
+
+
+class RedisQoS(redis.QoS):
+    """The messages of one channel that are not acknowledged yet."""
+
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        """Give them back. What cannot be is lost, as hints may be: the database knows them."""
+        try:
+            super().restore_unacked_once(stderr)
+        except AttributeError:
+            if self.channel.connection.client is not None:
+                raise
+            logger.warning("The broker's connection is gone, unacknowledged messages are lost.")
+
+
+class RedisChannel(redis.Channel):
+    """kombu's own, but for what happens at its end."""
+
+    QoS = RedisQoS
+
+
+class RedisTransport(redis.Transport):
+    """kombu's own, with these channels."""
+
+    Channel = RedisChannel

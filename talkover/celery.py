@@ -8,8 +8,9 @@ from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "talkover.settings")
 
-# The embedded default's broker, made safe (talkover.broker).
+# The brokers, mended (talkover.broker).
 TRANSPORT_ALIASES["filesystem"] = "talkover.broker:Transport"
+TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = "talkover.broker:RedisTransport"
 
 app = Celery("talkover")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -1,4 +1,4 @@
-"""The broker made of files: a message is there complete or not at all."""
+"""The brokers: a message in files is there complete or not at all; Redis may go away."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from queue import Empty
 from typing import Any
 
 import pytest
-from kombu import Connection, Exchange, Queue
+from kombu import Connection, Exchange, Producer, Queue
+
+from tests.services import redis_server
 
 
 @pytest.fixture
@@ -76,3 +78,21 @@ def test_a_table_that_is_being_written_is_read_again(connection, tmp_path, monke
 
 def test_the_product_uses_it(connection) -> None:
     assert type(connection.transport).__module__ == "talkover.broker"
+
+
+def test_a_worker_outlives_a_redis_connection_that_was_lost_twice() -> None:
+    """Its unacknowledged messages cannot be given back then; that must not end the process."""
+    with redis_server() as server, Connection(server.url) as connection:
+        channel = connection.default_channel
+        queue = Queue("hints", Exchange("hints"), routing_key="hints")(channel)
+        queue.declare()
+        Producer(channel).publish({"x": 1}, exchange=queue.exchange, routing_key="hints")
+        assert queue.get(no_ack=False) is not None
+        server.stop()
+        # As after a first attempt to connect again: the transport is cut off, the pool is empty.
+        channel.connection.client = None
+        channel._pool = None
+
+        connection.release()
+
+        assert channel.closed
