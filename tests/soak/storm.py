@@ -18,6 +18,7 @@ from tests.soak.world import Link, World
 # Access tokens live this long in a storm (seconds), so that most runs have to refresh.
 TOKEN_SECONDS = 5
 CHECK_EVERY = 25
+MOST_TOLD = 40
 
 Say = Callable[[str], None]
 
@@ -99,7 +100,7 @@ class Storm:
         found += differences + self.traffic.lost_writes() + self.traffic.take_wrong()
         self.report.checked += count
         self.report.differences += [f"{where}: {what}" for what in found]
-        for what in found:
+        for what in found[:MOST_TOLD]:
             self._say(f"difference: {where}: {what}")
         self._say(
             f"round {self.report.rounds}: {count} events checked, {len(found)} differences,"

@@ -83,7 +83,7 @@ def test_the_product_uses_it(connection) -> None:
 def test_a_worker_outlives_a_redis_connection_that_was_lost_twice() -> None:
     """Its unacknowledged messages cannot be given back then; that must not end the process."""
     with redis_server() as server, Connection(server.url) as connection:
-        channel = connection.default_channel
+        channel: Any = connection.default_channel
         queue = Queue("hints", Exchange("hints"), routing_key="hints")(channel)
         queue.declare()
         Producer(channel).publish({"x": 1}, exchange=queue.exchange, routing_key="hints")
