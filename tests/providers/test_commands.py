@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -148,6 +149,16 @@ def test_change_ends_a_pause(configuration: ProviderConfiguration) -> None:
     configuration.refresh_from_db()
     assert configuration.paused_at is None
     assert configuration.paused_reason == ""
+
+
+def test_change_asks_a_provider_that_is_down(configuration: ProviderConfiguration) -> None:
+    later = timezone.now() + timedelta(minutes=10)
+    ProviderConfiguration.objects.update(outage_since=timezone.now(), outage_until=later)
+    assert "down" in run("list_providers", "Acme")
+    run("change_provider", "Acme", "calendar_provider_a", "--active")
+    configuration.refresh_from_db()
+    assert configuration.outage_until is not None
+    assert configuration.outage_until <= timezone.now()
 
 
 def test_list(configuration: ProviderConfiguration) -> None:

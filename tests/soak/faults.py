@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from providers.sandbox.trouble import KINDS
+from providers.sandbox.kinds import KINDS
+from tests.sandbox.malformed import BROKEN, malformed
 from tests.soak.world import WORKERS, Link, World, children_of
 
 KILL, FAULT = "kill", "fault"
@@ -26,9 +27,15 @@ TROUBLES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "hang": (("events", "token"), {"milliseconds": 5000}),
     "latency": (("events", "token"), {"milliseconds": 700}),
     "cut_off": (("events", "token"), {}),
+    "bad_gateway": (("events", "token"), {}),
+    "redirect": (("events", "token"), {"location": "http://127.0.0.1:1/"}),
+    "drip": (("events", "token"), {"milliseconds": 10, "piece": 200}),
     "invalid_client": (("token",), {}),
     "invalid_grant": (("token",), {}),
 }
+
+# Refusals that take a person, and not the operator.
+FORBIDDEN = ("forbidden", "insufficientPermissions", "requiredAccessLevel", "notACalendarUser")
 
 # How long pages take that a listing is to be interrupted in, and how long to wait for the first.
 PAGE_MILLISECONDS = 800
@@ -92,6 +99,7 @@ class Faults:
             **{kind: self._orderer(kind) for kind in KINDS},
             "revoked": self._revoke,
             "emptied": self._empty,
+            "poison": self._poison,
         }
         self._machines = Deck(list(self._machine), self.chance)
         self._providers = Deck(list(self._provider), self.chance)
@@ -225,7 +233,9 @@ class Faults:
         targets, more = TROUBLES.get(kind, (("events",), {}))
         target = self.chance.choice(targets)
         times, after = self.chance.randint(1, 3), self.chance.randint(0, 1)
-        grave = kind == "invalid_grant" or kind not in KINDS_THAT_PASS
+        grave = kind not in KINDS_THAT_PASS
+        if reasons := FORBIDDEN if kind == "forbidden" else KINDS[kind].reasons:
+            more = more | {"reason": self.chance.choice(reasons)}
         if grave:
             self.world.grave.add(link.account)
         if kind == "quota":  # without a word about when to come back: the back-off is the silence
@@ -237,6 +247,13 @@ class Faults:
         everybody = self.chance.random() < 0.2 and not grave and kind != "quota"
         account = None if everybody else link.account
         self.world.sandbox.trouble(kind, target, times, account=account, after=after, **more)
+
+    def _poison(self, link: Link) -> None:
+        """An event that nobody can read, until the end of the round."""
+        name = f"poison-{link.number}"
+        kind = self.chance.choice(POISONS)
+        self.world.sandbox.raw_event(link.account, name, malformed(kind, name))
+        self._undo.append(lambda: self.world.sandbox.remove_raw_event(link.account, name))
 
     def _revoke(self, link: Link) -> None:
         self.world.grave.add(link.account)
@@ -254,5 +271,8 @@ class Faults:
 # After these a sync goes on by itself, sooner or later. Of any other it is not known.
 KINDS_THAT_PASS = {
     "unauthorized", "gone", "rate_limited", "quota", "server_error", "html", "nothing", "too_much",
-    "hang", "latency", "cut_off", "invalid_client",
+    "hang", "latency", "cut_off", "invalid_client", "bad_request", "bad_gateway", "redirect",
+    "gzip_bomb", "drip", "endless_pages", "same_page_token", "page_repeated", "event_twice",
 }  # fmt: skip
+# With an id of their own: what has none cannot be found again when it is taken away.
+POISONS = sorted(kind for kind in BROKEN if b'"id": "x"' in malformed(kind, "x"))

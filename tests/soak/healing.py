@@ -86,6 +86,7 @@ def _mend(world: World, connection: judge.Connection, link: Link) -> None:
     """What a person or the operator is needed for, and only if the storm has done it."""
     row = connection.execute(
         "SELECT connection.status, configuration.paused_at IS NOT NULL,"
+        " configuration.outage_until > now(),"
         " max(source.blocked_until) > now() + %s"
         " FROM providers_providerconnection AS connection"
         " JOIN providers_providerconfiguration AS configuration"
@@ -95,8 +96,8 @@ def _mend(world: World, connection: judge.Connection, link: Link) -> None:
         (LONG_SILENCE, link.connection_id),
     ).fetchone()
     assert row is not None, f"connection {link.connection_id} is gone"
-    status, paused, silent = row
-    if paused and world.paused:
+    status, paused, down, silent = row
+    if (paused and world.paused) or down:
         world.resume()
     ended = status != "active" and link.account in world.grave
     if ended or (silent and link.account in world.silenced):

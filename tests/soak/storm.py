@@ -17,7 +17,7 @@ from tests.soak.world import Link, World
 
 # Access tokens live this long in a storm (seconds), so that most runs have to refresh.
 TOKEN_SECONDS = 5
-CHECK_EVERY = 25
+CHECK_EVERY = 50
 MOST_TOLD = 40
 
 Say = Callable[[str], None]

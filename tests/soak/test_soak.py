@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from providers.sandbox.trouble import KINDS
+from providers.sandbox.kinds import KINDS
 from tests.soak import judge
 from tests.soak.__main__ import conclude
 from tests.soak.faults import KINDS_THAT_PASS, TROUBLES
