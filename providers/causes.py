@@ -109,6 +109,10 @@ CAUSES: dict[str, Cause] = {
         "The provider suddenly lists no events at all; the known ones were kept.",
         "Nothing to do if the calendar was emptied on purpose: it is believed after some time.",
     ),
+    "suddenly_shrunk": Cause(
+        "The provider suddenly lists far fewer events than before; the known ones were kept.",
+        "Nothing to do if they were deleted on purpose: it is believed after some time.",
+    ),
     # The provider
     "provider_unavailable": Cause(
         "The provider could not be reached.",

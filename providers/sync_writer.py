@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 MOST_PAGES = 10_000
 SWEEP_BATCH = 5000
 INVALID_LOGGED_PER_PAGE = 20
+# A full listing that leaves out so many, and more than half, is doubted as an empty one is.
+MANY_LOST = 50
 # When a calendar with events lists none: believed when it was seen this often, over this long.
 EMPTY_LISTINGS = 3
 EMPTY_FOR = timedelta(hours=1)
@@ -44,6 +46,12 @@ class SuddenlyEmpty(ProviderError):
     """A calendar that had events lists none. Its rows are kept until that is seen repeatedly."""
 
     code = "suddenly_empty"
+
+
+class SuddenlyShrunk(SuddenlyEmpty):
+    """A full listing lacks most of what was there, as when it breaks off and looks complete."""
+
+    code = "suddenly_shrunk"
 
 
 class _Target(TypedDict):
@@ -183,12 +191,13 @@ class PageWriter:
 
     def _sweep_and_finish(self) -> None:
         """Remove what a full listing did not see; then, in one transaction, move the cursor."""
-        if self.run.events_seen == 0:
-            self._refuse_sudden_emptiness()
+        # Outside of a transaction, yet reliable: only the lease's holder writes these rows.
+        unseen = self._unseen()
+        if self.run.events_seen == 0 or len(unseen) >= MANY_LOST:
+            self._doubt_the_loss(unseen)
         while True:
             with transaction.atomic():
                 self._lease.hold()
-                unseen = self._unseen()
                 removed = upsert.remove_events(source_id=self._source.pk, ids=unseen)
                 progress = {
                     "events_removed": self.run.events_removed + removed,
@@ -202,6 +211,7 @@ class PageWriter:
             self._note_committed(progress)
             if len(unseen) < SWEEP_BATCH:
                 return
+            unseen = self._unseen()
 
     def _write_run(self, progress: dict[str, Any]) -> None:
         """The run's row, inside the page's transaction; it is there from the first page on."""
@@ -230,23 +240,35 @@ class PageWriter:
             )
             return [row[0] for row in cursor.fetchall()]
 
-    def _refuse_sudden_emptiness(self) -> None:
-        """Raise SuddenlyEmpty unless the emptiness was seen often and long enough.
+    def _doubt_the_loss(self, unseen: list[str]) -> None:
+        """Raise SuddenlyEmpty or SuddenlyShrunk unless that was seen often and long enough.
 
-        Rows outside the window do not count: they are to go, and their going is no surprise.
+        Rows outside the window do not count: they are to go, and their going is no surprise. What a
+        person deletes comes with the changes, so that a full listing hardly ever finds much gone.
         """
-        now = timezone.now()
-        there = Event.objects.filter(source=self._source).exclude(status=Event.Status.CANCELLED)
-        if not there.overlapping(self.run.window_start, self.run.window_end).exists():
+        there = (
+            Event.objects.filter(source=self._source)
+            .exclude(status=Event.Status.CANCELLED)
+            .overlapping(self.run.window_start, self.run.window_end)
+        )
+        if self.run.events_seen == 0:
+            if there.exists() and not self._was_seen_before():
+                raise SuddenlyEmpty("The calendar lists no events any more; the known are kept.")
             return
+        lost = there.filter(external_id__in=unseen).count()
+        if lost >= MANY_LOST and 2 * lost > there.count() and not self._was_seen_before():
+            raise SuddenlyShrunk(f"The calendar lacks {lost} events or more; the known are kept.")
+
+    def _was_seen_before(self) -> bool:
+        """Whether earlier listings in a row, over long enough, lacked as much."""
         earlier = SyncRun.objects.filter(
-            external_calendar=self._source, error_code=SuddenlyEmpty.code
+            external_calendar=self._source,
+            error_code__in=[SuddenlyEmpty.code, SuddenlyShrunk.code],
         )
         if self._source.last_full_sync_at:
             earlier = earlier.filter(started_at__gt=self._source.last_full_sync_at)
         times = list(earlier.values_list("started_at", flat=True))
-        if len(times) < EMPTY_LISTINGS - 1 or now - min(times) < EMPTY_FOR:
-            raise SuddenlyEmpty("The calendar lists no events any more; the known ones are kept.")
+        return len(times) >= EMPTY_LISTINGS - 1 and timezone.now() - min(times) >= EMPTY_FOR
 
     def _finish_listing(self, *, cursor: str, quarantined: int) -> dict[str, Any]:
         """The end of a full listing, as `_finish`: now the rows can be counted."""

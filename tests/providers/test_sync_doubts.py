@@ -86,6 +86,68 @@ def test_a_calendar_that_never_had_events(
     assert relist(source).status == "succeeded"
 
 
+@pytest.fixture
+def large(source: ExternalCalendar, provider: ScriptedProvider) -> ExternalCalendar:
+    """120 events, synced."""
+    provider.put(*(remote_event(f"more-{number}") for number in range(112)))
+    run(source)
+    return source
+
+
+def test_a_listing_that_breaks_off_and_looks_complete_takes_nothing_away(
+    large: ExternalCalendar, provider: ScriptedProvider
+) -> None:
+    everything = list(provider.events.values())
+    provider.delete(*(f"more-{number}" for number in range(70)))
+    result = relist(large)
+    assert (result.status, result.error_code) == ("failed", "suddenly_shrunk")
+    assert (result.events_removed, len(stored(large))) == (0, 120)
+    large.connection.refresh_from_db()
+    assert large.connection.is_active
+    provider.put(*everything)
+    assert run(large).status == "succeeded"
+    assert_synced(large, provider)
+
+
+def test_a_great_loss_is_believed_the_third_time(
+    large: ExternalCalendar, provider: ScriptedProvider, time_machine: Any
+) -> None:
+    provider.delete(*(f"more-{number}" for number in range(70)))
+    time_machine.move_to(timezone.now() + timedelta(days=2))
+    for _ in range(2):
+        assert run(large).error_code == "suddenly_shrunk"
+        assert large.next_sync_at is not None
+        time_machine.move_to(large.next_sync_at + timedelta(seconds=1))
+    result = run(large)
+    assert (result.status, result.events_removed) == ("succeeded", 70)
+    assert_synced(large, provider)
+
+
+def test_what_people_delete_is_believed_at_once(
+    large: ExternalCalendar, provider: ScriptedProvider
+) -> None:
+    provider.delete(*(f"more-{number}" for number in range(100)))
+    result = run(large)
+    assert (result.kind, result.status, result.events_removed) == ("incremental", "succeeded", 100)
+    assert_synced(large, provider)
+
+
+@pytest.mark.parametrize("gone", [40, 49])
+def test_a_smaller_loss_is_believed_at_once(
+    large: ExternalCalendar, provider: ScriptedProvider, gone: int
+) -> None:
+    provider.delete(*(f"more-{number}" for number in range(gone)))
+    assert relist(large).events_removed == gone
+    assert_synced(large, provider)
+
+
+def test_half_of_a_large_calendar_may_go(
+    large: ExternalCalendar, provider: ScriptedProvider
+) -> None:
+    provider.delete(*(f"more-{number}" for number in range(60)))
+    assert relist(large).events_removed == 60
+
+
 def test_an_unreadable_event_is_left_out_and_its_last_good_row_stays(
     source: ExternalCalendar, provider: ScriptedProvider, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -260,10 +260,6 @@ class Faults:
         self.world.sandbox.control("POST", "revoke", {"email": link.account})
 
     def _empty(self, link: Link) -> None:
-        if link.number < 2:
-            # Of one page. A listing that turns empty at its second page looks complete, and cannot
-            # be told from a true one before the daily listing.
-            link = self.world.links[-1]
         self.world.empty(link, on=True)
         self._undo.append(lambda: self.world.empty(link, on=False))
 
