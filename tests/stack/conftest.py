@@ -123,7 +123,9 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installatio
 def set_up(processes: Processes, base_url: str, sandbox: SandboxProcess) -> Installation:
     """An environment, a token and a provider, as an operator makes them."""
     bare = Installation(processes, Client(base_url, ""), sandbox, "calendar_provider_a", "")
-    environment = bare.manage("create_environment", "Stack", "--redirect-uri", REDIRECT_URI)
+    environment = bare.manage(
+        "create_environment", "Stack", "--redirect-uri", REDIRECT_URI, "--rate-limit", "1000000"
+    )
     token = bare.manage("issue_token", "Stack")["token"]
     provider = bare.manage(
         "add_provider", "Stack", bare.provider, "--kind", "google",

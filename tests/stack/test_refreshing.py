@@ -157,4 +157,6 @@ def test_a_process_killed_with_the_answer_in_its_hands(
     connection = until(settled, "the connection recovers, or says that it cannot", seconds=90)
     assert connection["status"] == status
     assert (connection["last_error"] or {"code": None})["code"] == code
-    assert sandbox.counts()["token:refresh_token"] == 1
+    # Twice if the run that asked first had lost its calendar meanwhile: leases are of four seconds
+    # here, and it waited for the dead process's. Its verdict is then left to the next run.
+    assert sandbox.counts()["token:refresh_token"] in {1, 2}
