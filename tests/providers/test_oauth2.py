@@ -307,11 +307,7 @@ SHARED: list[tuple[int, object, type[ProviderError]]] = [
     ("status", "body", "error"),
     [
         *SHARED,
-        (
-            400,
-            {"error": "invalid_grant", "error_description": 'canary "quoted" \r\n ünï'},
-            CodeRejected,
-        ),
+        (400, {"error": "invalid_grant", "error_description": 'canary "q" \r\n ünï'}, CodeRejected),
         (400, {"error": "invalid_scope"}, Misconfigured),
         (400, {"error": "invalid_request"}, Misconfigured),
         (400, {"error": "redirect_uri_mismatch"}, Misconfigured),
