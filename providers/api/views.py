@@ -125,11 +125,7 @@ class ConnectionViewSet(ApiViewSet):
     def retrieve(
         self, request: Request, calendar_id: uuid.UUID, provider_id: uuid.UUID
     ) -> Response:
-        connections = self._connections(self._calendar(calendar_id).pk).annotate(
-            events_quarantined=Sum("external_calendars__quarantined_count", default=0)
-        )
-        connection = self.find(connections, "provider connection", pk=provider_id)
-        return self.success(serializers.represent_single_connection(connection))
+        return self._single(calendar_id, provider_id)
 
     @extend_schema(
         operation_id="disconnect_provider",
@@ -192,7 +188,7 @@ class ConnectionViewSet(ApiViewSet):
             " is the one who began. Answers when the connection is active."
         ),
         request=serializers.AnswerSerializer,
-        responses={200: serializers.ConnectionSerializer, 422: _FAILED},
+        responses={200: serializers.SingleConnectionSerializer, 422: _FAILED},
         tags=["Provider connections"],
     )
     def complete(
@@ -220,7 +216,7 @@ class ConnectionViewSet(ApiViewSet):
             " query, a webhook or a background job. Only then is the person's authorization used."
         ),
         request=serializers.ConfirmSerializer,
-        responses={200: serializers.ConnectionSerializer, 422: _FAILED},
+        responses={200: serializers.SingleConnectionSerializer, 422: _FAILED},
         tags=["Provider connections"],
     )
     def confirm(self, request: Request, calendar_id: uuid.UUID, provider_id: uuid.UUID) -> Response:
@@ -273,8 +269,14 @@ class ConnectionViewSet(ApiViewSet):
                 f"{words.cause} {words.remedy}",
                 errors={"authorization": [error]},
             )
-        connection = self._connection(connection.calendar_id, connection.pk)
-        return self.success(serializers.represent_connection(connection))
+        return self._single(connection.calendar_id, connection.pk)
+
+    def _single(self, calendar_id: uuid.UUID, provider_id: uuid.UUID) -> Response:
+        connections = self._connections(self._calendar(calendar_id).pk).annotate(
+            events_quarantined=Sum("external_calendars__quarantined_count", default=0)
+        )
+        connection = self.find(connections, "provider connection", pk=provider_id)
+        return self.success(serializers.represent_single_connection(connection))
 
     def _start(self, body: dict[str, Any], configuration: Any) -> connect.Start:
         return connect.Start(
