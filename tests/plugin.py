@@ -65,6 +65,21 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"talkover: on PostgreSQL and Redis, {brought}"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On SQLite only what uses a database: the rest would be the same test once more."""
+    if not config.getoption("embedded"):
+        return
+    others = [item for item in items if not _uses_database(item)]
+    if others:
+        items[:] = [item for item in items if _uses_database(item)]
+        config.hook.pytest_deselected(items=others)
+
+
+def _uses_database(item: pytest.Item) -> bool:
+    fixtures = {"db", "transactional_db"} & set(getattr(item, "fixturenames", ()))
+    return bool(fixtures) or item.get_closest_marker("django_db") is not None
+
+
 def settings_variables() -> list[str]:
     """Every environment variable that the product's settings read."""
     found = re.findall(r"\benv\.\w+\(\s*\"([A-Z0-9_]+)\"", SETTINGS_FILE.read_text())
