@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import DateTimeField, Q, UUIDField
+from django.db.models import DateTimeField, UUIDField
 from django.urls import reverse
 from django.utils import timezone
 
@@ -199,13 +199,12 @@ _lock_calendar: Select[Calendar] = Select(
         .only("pk")
     )
 )
-# As many rows as there may be attempts and starts, at most.
+# By one index, and no more rows than there may be starts in the life of an attempt.
 _attempts: Select[AuthorizationRequest] = Select(
     lambda: (
         AuthorizationRequest.objects.filter(
-            Q(consumed_at__isnull=True, expires_at__gt=parameter("now", DateTimeField()))
-            | Q(created_at__gt=parameter("since", DateTimeField())),
-            connection__calendar=parameter("calendar", UUIDField()),
+            calendar_id=parameter("calendar", UUIDField()),
+            created_at__gt=parameter("since", DateTimeField()),
         )
         .only("consumed_at", "expires_at", "created_at")
         .order_by("created_at")
@@ -216,7 +215,8 @@ _attempts: Select[AuthorizationRequest] = Select(
 def _check_attempts(calendar_id: uuid.UUID, environment_id: uuid.UUID, now: datetime) -> None:
     if not _lock_calendar(environment=environment_id, calendar=calendar_id):
         raise CalendarGone
-    attempts = _attempts(calendar=calendar_id, now=now, since=now - STARTS_SPAN)
+    life = timedelta(seconds=settings.AUTHORIZATION_REQUEST_SECONDS)
+    attempts = _attempts(calendar=calendar_id, since=now - max(life, STARTS_SPAN))
     is_open = [row for row in attempts if row.consumed_at is None and row.expires_at > now]
     if len(is_open) >= settings.PENDING_CONNECTIONS_PER_CALENDAR:
         raise TooManyAttempts
@@ -250,6 +250,7 @@ def _request_authorization(
     request = AuthorizationRequest(
         environment_id=connection.environment_id,
         connection=connection,
+        calendar_id=connection.calendar_id,
         configuration=configuration,
         purpose=purpose,
         handshake=start.handshake,

@@ -206,6 +206,11 @@ class AuthorizationRequest(models.Model):
     # The provider's answer has come, or it is not waited for any more.
     consumed_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=64, blank=True)
+    # The connection's, once more: the attempts of a calendar are counted at each start.
+    calendar_id = models.UUIDField(null=True, editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["calendar_id", "created_at"], name="attempts_of_calendar")]
 
     def __str__(self) -> str:
         return f"authorization request of {self.connection_id}"
