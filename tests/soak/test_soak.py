@@ -16,8 +16,8 @@ from tests.soak.storm import Storm
 from tests.soak.world import WORKERS, World, build
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
-# Two faults of machines and of the provider a round: nine rounds deal all cards.
-ROUNDS, STRIKES, SEED, CALENDARS = 9, 2, 1, 4
+# Two faults of machines and of the provider a round: fourteen rounds deal all cards.
+ROUNDS, STRIKES, SEED, CALENDARS = 14, 2, 1, 4
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
