@@ -52,7 +52,8 @@ def answered(*arguments, **options):
 oauth2.refresh = answered
 connection = ProviderConnection.objects.select_related("configuration").get(pk={connection!r})
 tokens = credentials.AccessTokens(http=http_client(), connection=connection)
-tokens.current()
+while True:  # a token that is still good, or that another process has just fetched, is none of ours
+    tokens.renew(tokens.current())
 """
 
 
