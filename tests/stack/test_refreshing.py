@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -139,8 +140,6 @@ def test_a_process_killed_with_the_answer_in_its_hands(
     api, sandbox = production.api, production.sandbox
     sandbox.control("POST", "settings", {"access_token_seconds": 1})
     calendar_id, connection_id = new_connection(production)
-    before = until_synced(api, calendar_id)["last_sync_at"]
-    # Tokens go on ending at once: whoever else syncs meanwhile leaves none that is still good.
     sandbox.control("POST", "settings", switches)
     # The lease ends 15 seconds after the longest request.
     script = DIE_BEFORE_STORING.format(connection=connection_id)
@@ -148,6 +147,9 @@ def test_a_process_killed_with_the_answer_in_its_hands(
     assert says(process, "answered"), process.communicate()
     process.send_signal(signal.SIGKILL)
     process.wait()
+    killed = time.monotonic()
+    until(lambda: time.monotonic() > killed + 1, "no stored token is good any more")
+    before = until_synced(api, calendar_id)["last_sync_at"]
     sandbox.control("POST", "settings", {"access_token_seconds": 3600})
     sandbox.control("DELETE", "requests")
 
