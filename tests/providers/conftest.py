@@ -26,6 +26,7 @@ from providers.models import (
 )
 from talkover.environments.models import Environment
 from tests.factories import ProviderConfigurationFactory
+from tests.providers.canaries import Journal, everything_logged
 from tests.providers.http_server import Server
 from tests.providers.posting import make_channel
 from tests.providers.sync_remote import ScriptedProvider, make_source, remote_event
@@ -40,6 +41,13 @@ SECRET = "canary-client-secret"
 def pytest_configure(config: pytest.Config) -> None:
     # By name: a plugin that is there already is not registered twice.
     config.pluginmanager.import_plugin("tests.sandbox.fixtures")
+
+
+@pytest.fixture
+def journal() -> Iterator[Journal]:
+    """All that is logged in a test, at every level."""
+    with everything_logged() as journal:
+        yield journal
 
 
 @pytest.fixture

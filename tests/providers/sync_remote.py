@@ -207,19 +207,27 @@ def make_source(
     return ExternalCalendar.objects.create(connection=connection, **values)
 
 
+def make_connections(source: ExternalCalendar, number: int) -> list[ProviderConnection]:
+    """So many more active connections of the same configuration, with nothing to sync yet."""
+    own = source.connection
+    return ProviderConnection.objects.bulk_create(
+        (
+            ProviderConnection(
+                environment=own.environment,
+                calendar=own.calendar,
+                configuration=own.configuration,
+                status=ProviderConnection.Status.ACTIVE,
+                account_subject="subject",
+            )
+            for _ in range(number)
+        ),
+        batch_size=2000,
+    )
+
+
 def make_siblings(source: ExternalCalendar, number: int, **fields: Any) -> list[ExternalCalendar]:
     """So many more connected calendars of the same configuration, in the order of their keys."""
-    own = source.connection
-    connections = ProviderConnection.objects.bulk_create(
-        ProviderConnection(
-            environment=own.environment,
-            calendar=own.calendar,
-            configuration=own.configuration,
-            status=ProviderConnection.Status.ACTIVE,
-            account_subject="subject",
-        )
-        for _ in range(number)
-    )
+    connections = make_connections(source, number)
     for connection in connections:
         store_credential(connection=connection, tokens=_tokens())
     values = {"external_id": "another@example.com", "next_sync_at": timezone.now()} | fields

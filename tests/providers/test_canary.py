@@ -37,7 +37,6 @@ from tests.providers.canaries import (
     admin_pages,
     broker_and_cache,
     database_dump,
-    everything_logged,
     texts_of,
 )
 from tests.providers.conftest import CALLBACK, SECRET, Person
@@ -45,12 +44,6 @@ from tests.providers.http_server import Server, answer
 from tests.providers.test_credentials import end_cool_down, expire, tokens_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def journal() -> Iterator[Journal]:
-    with everything_logged() as journal:
-        yield journal
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from calendars.models import Calendar
 from providers import claims, scheduler, tasks
-from providers.models import ExternalCalendar, ProviderConfiguration, ProviderConnection
-from tests.providers.sync_remote import make_source
+from providers.models import ExternalCalendar, ProviderConfiguration
+from tests.providers.sync_remote import make_connections, make_source
 
 pytestmark = [
     # Not in one transaction: what every calendar's row had been would all be kept and looked at.
@@ -34,19 +34,7 @@ MOST_HINTS = 200
 def make_calendars(number: int) -> uuid.UUID:
     """So many calendars of a new configuration, which came due one after the other."""
     source = make_source(next_sync_at=None)
-    own = source.connection
-    connections = ProviderConnection.objects.bulk_create(
-        [
-            ProviderConnection(
-                environment=own.environment,
-                calendar=own.calendar,
-                configuration=own.configuration,
-                status=ProviderConnection.Status.ACTIVE,
-            )
-            for _ in range(number)
-        ],
-        batch_size=2000,
-    )
+    connections = make_connections(source, number)
     now = timezone.now()
     ExternalCalendar.objects.bulk_create(
         [
@@ -59,7 +47,7 @@ def make_calendars(number: int) -> uuid.UUID:
         ],
         batch_size=2000,
     )
-    return own.configuration_id
+    return source.connection.configuration_id
 
 
 class Broker:

@@ -20,7 +20,7 @@ from redis import Redis
 from tests.plugin import base_environment
 from tests.sandbox.process import SandboxProcess
 from tests.services import Server, free_port, postgres_server, redis_server
-from tests.stack.flow import authorize, connect
+from tests.stack.flow import authorize, connect, register_at_sandbox
 from tests.stack.product import (
     REDIRECT_URI,
     Client,
@@ -279,26 +279,16 @@ def build(folder: Path, *, calendars: int) -> Iterator[World]:
 
 
 def _set_up(world: World) -> None:
-    sandbox = world.sandbox
     world.manage(
         "create_environment", ENVIRONMENT, "--redirect-uri", REDIRECT_URI, "--rate-limit", "1000000"
     )
     token = world.manage("issue_token", ENVIRONMENT)["token"]
     world.api = Client(world.api.base_url, token)
     for name in PROVIDERS:
-        provider = world.manage(
-            "add_provider", ENVIRONMENT, name, "--kind", "google",
-            "--client-id", name, "--client-secret-stdin",
-            "--authorization-endpoint", f"{sandbox.url}/o/oauth2/v2/auth",
-            "--token-endpoint", f"{sandbox.url}/token",
-            "--revocation-endpoint", f"{sandbox.url}/revoke",
-            "--userinfo-endpoint", f"{sandbox.url}/v1/userinfo",
-            "--api-root", f"{sandbox.url}/calendar/v3",
-            "--issuer", sandbox.url,
-            input="a-secret-of-the-storm\n",
+        register_at_sandbox(
+            world.manage, world.sandbox, ENVIRONMENT, name,
+            client_id=name, client_secret="a-secret-of-the-storm",
         )  # fmt: skip
-        client = {"client_id": name, "client_secret": "a-secret-of-the-storm"}
-        sandbox.control("POST", "clients", {**client, "redirect_uris": [provider["callback_url"]]})
 
 
 def _link(world: World, number: int) -> Link:

@@ -21,6 +21,7 @@ from talkover.local import answers
 from tests.plugin import base_environment
 from tests.sandbox.process import SandboxProcess
 from tests.services import free_port, start_postgres, start_redis
+from tests.stack.flow import register_at_sandbox
 from tests.stack.product import (
     REDIRECT_URI,
     ROOT,
@@ -30,8 +31,6 @@ from tests.stack.product import (
     procfile,
     until,
 )
-
-CLIENT_ID, CLIENT_SECRET = "stack-client", "stack-secret"
 
 
 @dataclass(frozen=True)
@@ -127,20 +126,10 @@ def set_up(processes: Processes, base_url: str, sandbox: SandboxProcess) -> Inst
         "create_environment", "Stack", "--redirect-uri", REDIRECT_URI, "--rate-limit", "1000000"
     )
     token = bare.manage("issue_token", "Stack")["token"]
-    provider = bare.manage(
-        "add_provider", "Stack", bare.provider, "--kind", "google",
-        "--client-id", sandbox.client_id, "--client-secret-stdin",
-        "--authorization-endpoint", f"{sandbox.url}/o/oauth2/v2/auth",
-        "--token-endpoint", f"{sandbox.url}/token",
-        "--revocation-endpoint", f"{sandbox.url}/revoke",
-        "--userinfo-endpoint", f"{sandbox.url}/v1/userinfo",
-        "--api-root", f"{sandbox.url}/calendar/v3",
-        "--issuer", sandbox.url,
-        input=sandbox.client_secret + "\n",
+    register_at_sandbox(
+        bare.manage, sandbox, "Stack", bare.provider,
+        client_id=sandbox.client_id, client_secret=sandbox.client_secret,
     )  # fmt: skip
-    # As in a provider's console: the client with the callback that the command has named.
-    client = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
-    sandbox.control("POST", "clients", {**client, "redirect_uris": [provider["callback_url"]]})
     return replace(bare, api=Client(base_url, token), signing_key=environment["signing_key"])
 
 

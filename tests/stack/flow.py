@@ -112,3 +112,30 @@ def _start(start: dict[str, str], zone: ZoneInfo) -> str:
 
 def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def register_at_sandbox(
+    manage: Any,
+    sandbox: SandboxProcess,
+    environment: str,
+    identifier: str,
+    *,
+    client_id: str,
+    client_secret: str,
+) -> None:
+    """Add a provider as an operator does, with `manage`, and its client as in a provider's console:
+    with the callback that the command has named.
+    """
+    provider = manage(
+        "add_provider", environment, identifier, "--kind", "google",
+        "--client-id", client_id, "--client-secret-stdin",
+        "--authorization-endpoint", f"{sandbox.url}/o/oauth2/v2/auth",
+        "--token-endpoint", f"{sandbox.url}/token",
+        "--revocation-endpoint", f"{sandbox.url}/revoke",
+        "--userinfo-endpoint", f"{sandbox.url}/v1/userinfo",
+        "--api-root", f"{sandbox.url}/calendar/v3",
+        "--issuer", sandbox.url,
+        input=client_secret + "\n",
+    )  # fmt: skip
+    client = {"client_id": client_id, "client_secret": client_secret}
+    sandbox.control("POST", "clients", {**client, "redirect_uris": [provider["callback_url"]]})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,18 +17,11 @@ from tests.providers.canaries import (
     admin_pages,
     broker_and_cache,
     database_dump,
-    everything_logged,
 )
 from tests.providers.conftest import returned
 from tests.providers.handshakes.application import press_continue
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def journal() -> Iterator[Journal]:
-    with everything_logged() as journal:
-        yield journal
 
 
 def parameter(url: str, name: str) -> str:
