@@ -146,8 +146,8 @@ class _Renewal:
         except (ProviderError, UnsealError) as error:
             self._note_failure(error, "an old channel was not stopped")
         else:
-            pause = max(_renewal_of(current, random.uniform(*RENEWED_AT)), now + SHORTEST_PAUSE)  # noqa: S311
-            _plan(self._source, pause)
+            at = random.uniform(*RENEWED_AT)  # noqa: S311  spreads load
+            _plan(self._source, max(_renewal_of(current, at), now + SHORTEST_PAUSE))
         return had_none
 
     def _open(self) -> NotificationChannel | None:

@@ -100,8 +100,9 @@ def update(model: type[models.Model], where: Mapping[str, Any], **changes: Any) 
     """
     sql, parameters = _compose_update(model, tuple(where), tuple(changes))
     values = changes | {f"where {name}": value for name, value in where.items()}
+    database = connections[DEFAULT_DB_ALIAS]
     prepared = [
-        named.output_field.get_db_prep_save(values[named.name], connection) for named in parameters
+        named.output_field.get_db_prep_save(values[named.name], database) for named in parameters
     ]
     with _executed(sql, prepared) as cursor:
         return int(cursor.rowcount)
@@ -143,7 +144,7 @@ def _instance(composed: _Composed, row: tuple[Any, ...]) -> Any:
 
 def _insertion(instance: models.Model) -> tuple[str, list[Any]]:
     sql, fields = _compose_insertion(type(instance))
-    database = connections[DEFAULT_DB_ALIAS]  # each look at the proxy would ask for it anew
+    database = connections[DEFAULT_DB_ALIAS]
     return sql, [
         field.get_db_prep_save(field.pre_save(instance, add=True), database) for field in fields
     ]
