@@ -214,7 +214,10 @@ def _consume(mine: QuerySet[AuthorizationRequest], state: str) -> AuthorizationR
     ).first()
     if request is None:
         raise UnknownRequest("request_unknown")
-    if not known.filter(consumed_at__isnull=True).update(consumed_at=timezone.now()):
+    # By its own key alone: a join would put the rows into a subquery, which PostgreSQL does not read
+    # again after waiting for another's update, and both would have consumed it.
+    fresh = AuthorizationRequest.objects.filter(pk=request.pk, consumed_at__isnull=True)
+    if not fresh.update(consumed_at=timezone.now()):
         raise UnknownRequest("request_used")
     return request
 

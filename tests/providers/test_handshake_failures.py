@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from django.db import connection as database
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -40,6 +42,24 @@ def error_page_of(response: Any) -> str:
     path, _, code = response["Location"].rpartition("/")
     assert path == "/oauth/error"
     return str(code)
+
+
+def await_lock(table: str) -> None:
+    """Wait until another statement of this database waits for a row of the table."""
+    waiting = (
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event_type = 'Lock' AND query LIKE %s"
+    )
+    deadline = time.monotonic() + 20
+    with database.cursor() as cursor:
+        while time.monotonic() < deadline:
+            # Within a transaction these numbers are read once only.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(waiting, [f'UPDATE "{table}"%'])
+            if cursor.fetchone():
+                return
+            time.sleep(0.02)
+    pytest.fail(f"nothing waited for {table}")
 
 
 def assert_failed(data: dict[str, Any], values: dict[str, str], code: str) -> ProviderConnection:
@@ -246,6 +266,28 @@ def test_two_submissions_at_once_send_one_token_request(start, person, outside) 
     ends = sorted(response["Location"].partition("?")[0] for response in responses)
     assert ends == ["/oauth/error/request_used", CALLBACK]
     assert outside.counts()["token"] == 1
+
+
+@pytest.mark.skipif(database.vendor == "sqlite", reason="one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_that_waited_for_its_twin_finds_itself_used(start, person, outside) -> None:
+    parts = urlsplit(person.answer(start()["authorization_url"]))
+    outside.control("DELETE", "requests")
+    responses: list[Any] = []
+
+    def submit() -> None:
+        responses.append(Client().get(f"{parts.path}?{parts.query}"))
+        database.close()
+
+    twin = threading.Thread(target=submit)
+    with transaction.atomic():
+        AuthorizationRequest.objects.update(consumed_at=timezone.now())
+        twin.start()
+        await_lock("providers_authorizationrequest")
+    twin.join()
+
+    assert error_page_of(responses[0]) == "request_used"
+    assert "token" not in outside.counts()
 
 
 # What the provider may do

@@ -14,6 +14,7 @@ from typing import Any
 
 from providers.sandbox.kinds import KINDS
 from tests.sandbox.malformed import BROKEN, malformed
+from tests.soak import healing
 from tests.soak.world import WORKERS, Link, World, children_of
 
 KILL, FAULT = "kill", "fault"
@@ -169,20 +170,27 @@ class Faults:
 
         def strike() -> None:
             link = self.chance.choice(self.world.links[:2])
-            self.end_round()  # nothing syncs while anything is away
-            # Beside whatever was ordered before: the cursor expires, and pages take their time.
+            self._clear_the_way(link)
             self.world.sandbox.trouble("gone", "events", 1, account=link.account)
             self.world.sandbox.trouble(
                 "latency", "events", 4, account=link.account, milliseconds=PAGE_MILLISECONDS
             )
             self.edit(link)  # what only the full listing will tell
-            self.world.await_web()
             self.ask(link)
             if self.world.is_listing(link, seconds=LISTING_SECONDS):
                 self.struck["in a listing"] += 1
             act()
 
         return strike
+
+    def _clear_the_way(self, link: Link) -> None:
+        """Let nothing that struck before keep this account from being listed."""
+        self.end_round()
+        self.world.sandbox.control("DELETE", "troubles")
+        self.world.await_web()
+        self.world.await_workers()
+        with self.world.database() as connection:
+            healing.mend(self.world, connection, link)
 
     def _kill_beat(self) -> None:
         self.world.kill("beat")

@@ -41,7 +41,7 @@ def come_to_rest(
         began = told = time.monotonic()
         while True:
             for link in world.links:
-                _mend(world, connection, link)
+                mend(world, connection, link)
                 if _is_to_ask(connection, link, since, asked[link]):
                     _ask(world, link)
                     asked[link] = time.monotonic()
@@ -82,7 +82,7 @@ def _ask(world: World, link: Link) -> None:
     assert answer.status in {202, 409}, answer
 
 
-def _mend(world: World, connection: judge.Connection, link: Link) -> None:
+def mend(world: World, connection: judge.Connection, link: Link) -> None:
     """What a person or the operator is needed for, and only if the storm has done it."""
     row = connection.execute(
         "SELECT connection.status, configuration.paused_at IS NOT NULL,"
