@@ -30,8 +30,8 @@ from django.utils import timezone  # noqa: E402
 from benchmarks import api, floor  # noqa: E402
 from calendars import upsert  # noqa: E402
 from calendars.models import Event  # noqa: E402
+from providers.access import accesses_of  # noqa: E402
 from providers.base import EventQuery, RemoteEvent, Window  # noqa: E402
-from providers.credentials import AccessTokens  # noqa: E402
 from providers.models import ExternalCalendar, SyncRun  # noqa: E402
 from providers.outbound import http_client  # noqa: E402
 from providers.tasks import sync_external_calendar  # noqa: E402
@@ -57,7 +57,7 @@ class Bench:
         )
         now = timezone.now()
         self.window = Window(now - timedelta(days=30), now + timedelta(days=365))
-        self.tokens = AccessTokens(http=http_client(), connection=self.source.connection)
+        self.accesses = accesses_of(http=http_client(), connection=self.source.connection)
         self.configuration = self.source.connection.configuration
 
     def reset(self) -> None:
@@ -71,9 +71,8 @@ class Bench:
 
     def warm(self) -> None:
         """The connections to the provider, on both ways out."""
-        registration = self.configuration.registration()
         provider = self.configuration.provider
-        provider.fetch_calendar(http_client(), registration, self.tokens.current(), "primary")
+        provider.fetch_calendar(http_client(), self.accesses.current(), "primary")
 
     def sync(self) -> tuple[float, SyncRun]:
         """The task as a worker runs it, from the message to its end; seconds."""
@@ -91,7 +90,7 @@ class Bench:
         remote = floor.Remote(
             api_root=self.configuration.endpoints().api_root,
             calendar_id=self.source.external_id,
-            token=self.tokens.current(),
+            token=self.accesses.current().secret,
         )
         # As `warm`: the connection is there before the clock runs.
         next(iter(remote.bodies(start=self.window.start, end=self.window.start + timedelta(1))))
@@ -110,11 +109,10 @@ class Bench:
     def events(self) -> list[list[RemoteEvent]]:
         """All events of the source, page by page, as the adapter reads them."""
         pages, token = [], ""
-        registration = self.configuration.registration()
         while True:
             query = EventQuery(self.source.external_id, self.window, page_token=token)
-            page = self.configuration.provider.fetch_events(
-                http_client(), registration, self.tokens.current(), query
+            page = self.configuration.oauth2_provider.fetch_events(
+                http_client(), self.accesses.current(), query
             )
             pages.append(page.read(page.versions)[0])
             if not (token := page.next_page_token):

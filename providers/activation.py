@@ -31,6 +31,7 @@ from providers.models import (
     ExternalCalendar,
     NotificationChannel,
     ProviderConnection,
+    SyncedObject,
 )
 from providers.outbound import http_client
 from talkover.encryption import unseal
@@ -56,7 +57,7 @@ def activate(request: AuthorizationRequest, code: str, actor: Actor) -> None:
     registration = registration_of(request)
     tokens = oauth2.exchange_code(
         http_client(),
-        configuration.provider,
+        configuration.oauth2_provider,
         registration,
         code=code,
         code_verifier=unseal(request, "code_verifier"),
@@ -66,7 +67,7 @@ def activate(request: AuthorizationRequest, code: str, actor: Actor) -> None:
     try:
         # Whose it is comes first: without it, a refused answer's grant could not be given back.
         account = configuration.provider.fetch_account(
-            http_client(), registration, tokens.access_token
+            http_client(), registration.access(tokens.access_token)
         )
         calendar = _inspect(request, registration, tokens, account)
         _store(request, tokens, account, calendar, actor)
@@ -92,7 +93,7 @@ def _inspect(
     account: Account,
 ) -> RemoteCalendar:
     """Look at what was granted: whose it is, the scopes, and that the calendar can be read."""
-    http, provider = http_client(), request.configuration.provider
+    http, provider = http_client(), request.configuration.oauth2_provider
     if not account.subject:
         raise Refused("identity_missing")
     _check_account(request, account)
@@ -100,14 +101,12 @@ def _inspect(
         raise ScopeMissing("The person left scopes out.", missing=missing)
     if not tokens.refresh_token and not _has_refresh_token(request.connection):
         raise Refused("refresh_token_missing")
-    calendar = provider.fetch_calendar(
-        http, registration, tokens.access_token, request.connection.external_calendar_id
-    )
+    access = registration.access(tokens.access_token)
+    calendar = provider.fetch_calendar(http, access, request.connection.external_calendar_id)
     now = timezone.now()
     provider.fetch_events(
         http,
-        registration,
-        tokens.access_token,
+        access,
         EventQuery(calendar_id=calendar.id, window=Window(now, now + timedelta(hours=1))),
     )
     return calendar
@@ -212,6 +211,10 @@ def _take_over(old: ExternalCalendar, new: ExternalCalendar) -> None:
     Event.objects.filter(source=old).update(source=new)
     # What `old` kept of its own listing does not order with that of `new`.
     Event.objects.filter(source=new).update(listing=0)
+    known_objects = SyncedObject.objects.filter(external_calendar=new).values("object_id")
+    objects = SyncedObject.objects.filter(external_calendar=old)
+    objects.filter(object_id__in=known_objects).delete()
+    objects.update(external_calendar=new, listing=0)
     # To be stopped: with the new grant, which is of the same account and client.
     NotificationChannel.objects.filter(external_calendar=old).update(external_calendar=new)
     old.connection.delete()

@@ -9,7 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
+from enum import StrEnum
 from typing import Any, ClassVar, NoReturn, Protocol
 
 import msgspec
@@ -40,6 +41,21 @@ class HoldsSecrets:
 
 
 @dataclass(frozen=True, slots=True)
+class Access(HoldsSecrets):
+    """What a call to a provider's API carries: where to, as whom, and the proof.
+
+    `address` has no trailing slash when it is an API's root; of a CalDAV account it is the
+    principal's URL, of a feed the feed's own, which is a secret. `secret` is an access token or an
+    app password, or empty. `userinfo` is the OpenID Connect endpoint, where there is one.
+    """
+
+    address: str = field(repr=False)
+    secret: str = field(repr=False)
+    user: str = field(default="", repr=False)
+    userinfo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ClientRegistration(HoldsSecrets):
     """Our registration at a provider, as one unit: it is never mixed with another's endpoints."""
 
@@ -47,6 +63,11 @@ class ClientRegistration(HoldsSecrets):
     client_secret: str = field(repr=False)
     endpoints: Endpoints
     scopes: tuple[str, ...]
+
+    def access(self, token: str) -> Access:
+        """What a call with this access token carries."""
+        endpoints = self.endpoints
+        return Access(address=endpoints.api_root, secret=token, userinfo=endpoints.userinfo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,30 +215,43 @@ class EventPage(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """A notification channel as the provider opened it. `expires_at` is aware UTC.
+class RemoteObject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One iCalendar object (RFC 4791 section 4.1): all occurrences that share a UID.
 
-    `resource_id` is the provider's name of what is watched; stopping takes it.
+    `events` are those inside the window. Each has the object's etag; the only event of an object
+    that does not recur has the object's id, any other has it as its `series_id`. `starts_at` and
+    `ends_at` span all occurrences, those outside the window too: None is without an end.
     """
 
-    resource_id: str
-    expires_at: datetime
+    id: str
+    etag: str
+    events: tuple[RemoteEvent, ...]
+    starts_at: datetime | None
+    ends_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Notification(HoldsSecrets):
-    """What a provider said on a channel; that it is the provider is yet to be shown.
+class ObjectPage(Protocol):
+    """One page of a listing whose unit is an iCalendar object and not an occurrence.
 
-    `number` grows from message to message, with gaps. `opens`: the channel's first message, which
-    says that it works and not that something changed.
+    `versions` maps each living object's id to its etag; `removed` are ids of objects that are gone.
+    `complete`: the page names everything there is, although it was asked for with a cursor. Exactly
+    one of `next_page_token` and `next_cursor` is not empty.
     """
 
-    channel_id: str
-    token: str = field(repr=False)
-    resource_id: str
-    number: int
-    opens: bool
+    next_page_token: str
+    next_cursor: str
+    complete: bool
+
+    @property
+    def versions(self) -> Mapping[str, str]: ...
+
+    @property
+    def removed(self) -> tuple[str, ...]: ...
+
+    def read(self, ids: Collection[str]) -> tuple[list[RemoteObject], list[InvalidEvent]]:
+        """The objects with these ids; one that vanished meanwhile is left out. May ask the
+        provider, and raises what `fetch_events` raises.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +280,40 @@ class Http(Protocol):
     ) -> Response: ...
 
 
+class Capability(StrEnum):
+    """What a provider can do; the API, the pages and the documentation say it by these names."""
+
+    CALENDARS_READ = "calendars.read"
+    EVENTS_READ = "events.read"
+    EVENTS_INCREMENTAL = "events.incremental"
+    EVENTS_WRITE = "events.write"
+    INVITATIONS = "invitations"
+    MEETINGS = "meetings"
+    PUSH = "push"
+
+
 class Provider(ABC):
     """A kind of calendar provider. One package under `providers/`, one line in the registry."""
 
     kind: ClassVar[str]
     name: ClassVar[str]
-    capabilities: ClassVar[frozenset[str]]
+    capabilities: ClassVar[frozenset[Capability]]
+
+    @abstractmethod
+    def fetch_account(self, http: Http, access: Access) -> Account:
+        """Whose access this is. Raises AccessTokenRejected and the errors of `providers.http`."""
+
+    @abstractmethod
+    def fetch_calendar(self, http: Http, access: Access, calendar_id: str) -> RemoteCalendar:
+        """One calendar, by id or `primary`. Raises CalendarNotFound, CalendarForbidden."""
+
+    @abstractmethod
+    def list_calendars(self, http: Http, access: Access) -> list[RemoteCalendar]:
+        """All calendars of the account, the primary one first."""
+
+    @abstractmethod
+    def fetch_events(self, http: Http, access: Access, query: EventQuery) -> EventPage | ObjectPage:
+        """One page. Raises CursorExpired, CalendarNotFound, AccessTokenRejected, RateLimited …"""
 
 
 class OAuth2Provider(Provider):
@@ -271,66 +333,45 @@ class OAuth2Provider(Provider):
         return {"login_hint": login_hint} if login_hint else {}
 
     @abstractmethod
+    def fetch_events(self, http: Http, access: Access, query: EventQuery) -> EventPage: ...
+
+    @abstractmethod
     def missing_scopes(self, granted: Collection[str]) -> tuple[str, ...]:
         """The scopes that reading calendars needs and `granted` does not imply."""
 
-    @abstractmethod
-    def fetch_account(self, http: Http, registration: ClientRegistration, token: str) -> Account:
-        """Who authorised. Raises AccessTokenRejected and the errors of `providers.http`."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A service that a person can choose on the credential page.
+
+    `address` is where its calendars are, empty when the person has to know it, `example` what that
+    looks like then. `hint` says which password is wanted, `help_url` where it is made.
+    """
+
+    key: str
+    name: str
+    address: str = ""
+    example: str = ""
+    hint: str = ""
+    help_url: str = ""
+
+
+class CredentialProvider(Provider):
+    """A provider reached with what a person types in on our own page.
+
+    `asks_for` are the fields of that page, of `address`, `user` and `secret`.
+    """
+
+    presets: ClassVar[tuple[Preset, ...]]
+    asks_for: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def fetch_calendar(
-        self, http: Http, registration: ClientRegistration, token: str, calendar_id: str
-    ) -> RemoteCalendar:
-        """One calendar, by id or alias. Raises CalendarNotFound, CalendarForbidden."""
+    def sign_in(self, http: Http, *, address: str, user: str, secret: str) -> Access:
+        """Try what was typed in, and find where the account is.
 
-    @abstractmethod
-    def list_calendars(
-        self, http: Http, registration: ClientRegistration, token: str
-    ) -> list[RemoteCalendar]:
-        """All calendars of the account, the primary one first."""
-
-    @abstractmethod
-    def fetch_events(
-        self, http: Http, registration: ClientRegistration, token: str, query: EventQuery
-    ) -> EventPage:
-        """One page. Raises CursorExpired, CalendarNotFound, AccessTokenRejected, RateLimited …"""
-
-
-class WatchesCalendars(ABC):
-    """What a provider with the capability `push` can do besides: tell when a calendar changes."""
-
-    @abstractmethod
-    def watch(
-        self,
-        http: Http,
-        registration: ClientRegistration,
-        token: str,
-        calendar_id: str,
-        *,
-        channel_id: str,
-        channel_token: str,
-        address: str,
-        ttl: timedelta,
-    ) -> Channel:
-        """Have changes of the calendar's events posted to `address`, for up to `ttl`.
-
-        The provider may choose a shorter life, and may post before this returns. Raises
-        WatchRefused for a calendar that cannot be watched, and what `fetch_events` raises.
+        Raises CredentialsRejected, NotACalendar, CertificateInvalid and the errors of
+        `providers.http`.
         """
 
     @abstractmethod
-    def stop(
-        self,
-        http: Http,
-        registration: ClientRegistration,
-        token: str,
-        *,
-        channel_id: str,
-        resource_id: str,
-    ) -> None:
-        """End a channel of this account and client; one that has ended already is no error."""
-
-    @abstractmethod
-    def read_notification(self, headers: Mapping[str, str]) -> Notification | None:
-        """The message with these headers (looked up without regard to case); None if it is none."""
+    def fetch_events(self, http: Http, access: Access, query: EventQuery) -> ObjectPage: ...

@@ -27,8 +27,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from providers import scheduler
-from providers.base import Channel, WatchesCalendars
-from providers.credentials import AccessTokens
+from providers.access import accesses_of
+from providers.base import Access
 from providers.errors import AccessTokenRejected, ProviderError, ProviderUnavailable
 from providers.models import (
     ExternalCalendar,
@@ -37,6 +37,7 @@ from providers.models import (
     ProviderConnection,
 )
 from providers.outbound import http_client
+from providers.watching import Channel, WatchesCalendars
 from talkover.encryption import UnsealError
 from talkover.environments.redirects import LOOPBACK_HOSTS
 
@@ -125,7 +126,7 @@ class _Renewal:
         self._source = source
         self._provider = provider
         self._http = http_client()
-        self._tokens = AccessTokens(http=self._http, connection=source.connection)
+        self._accesses = accesses_of(http=self._http, connection=source.connection)
 
     def run(self) -> bool:
         now = timezone.now()
@@ -156,7 +157,7 @@ class _Renewal:
         Its row is there before the provider is asked: the first message may come before the answer.
         """
         token = secrets.token_urlsafe(32)
-        self._tokens.current()  # what fails here has opened nothing
+        self._accesses.current()  # what fails here has opened nothing
         channel = Channels.create(external_calendar=self._source, token_digest=digest(token))
         try:
             opened = self._call(partial(self._watch, channel, token))
@@ -177,24 +178,21 @@ class _Renewal:
         self._stop_abandoned(channel)
         return None
 
-    def _watch(self, channel: NotificationChannel, token: str, access_token: str) -> Channel:
-        configuration = self._source.connection.configuration
+    def _watch(self, channel: NotificationChannel, token: str, access: Access) -> Channel:
         return self._provider.watch(
             self._http,
-            configuration.registration(),
-            access_token,
+            access,
             self._source.external_id,
             channel_id=str(channel.pk),
             channel_token=token,
-            address=address_of(channel, configuration.kind),
+            address=address_of(channel, self._source.connection.configuration.kind),
             ttl=TTL,
         )
 
-    def _stop(self, channel: NotificationChannel, access_token: str) -> None:
+    def _stop(self, channel: NotificationChannel, access: Access) -> None:
         self._provider.stop(
             self._http,
-            self._source.connection.configuration.registration(),
-            access_token,
+            access,
             channel_id=str(channel.pk),
             resource_id=channel.resource_id,
         )
@@ -223,18 +221,18 @@ class _Renewal:
     def _stop_abandoned(self, channel: NotificationChannel) -> None:
         """The connection was ended while the provider opened the channel: nobody else knows it."""
         try:
-            self._stop(channel, self._access_token)
+            self._stop(channel, self._access)
         except (ProviderError, UnsealError) as error:
             logger.warning("channel %s was not stopped, it will run out: %s", channel.pk, error)
 
-    def _call(self, call: Callable[[str], T]) -> T:
-        """`call` with an access token, once more with another if the first is refused."""
-        self._access_token = self._tokens.current()
+    def _call(self, call: Callable[[Access], T]) -> T:
+        """`call` with an access, once more with another if the first is refused."""
+        self._access = self._accesses.current()
         try:
-            return call(self._access_token)
+            return call(self._access)
         except AccessTokenRejected:
-            self._access_token = self._tokens.renew(self._access_token)
-            return call(self._access_token)
+            self._access = self._accesses.renew(self._access)
+            return call(self._access)
 
     def _note_failure(self, error: ProviderError | UnsealError, what: str) -> None:
         wait = RETRY

@@ -295,7 +295,7 @@ def mint(request: AuthorizationRequest, registration: ClientRegistration) -> str
     request.state_digest = secret_digest(state)
     seal(request, "code_verifier", verifier)
     return oauth2.authorization_url(
-        request.configuration.provider,
+        request.configuration.oauth2_provider,
         registration,
         redirect_uri=request.provider_redirect_uri,
         state=state,

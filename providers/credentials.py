@@ -84,6 +84,8 @@ class AccessTokens:
         and talkover.encryption.UnsealError.
         """
         row = self._row()
+        if row.expires_at is None:
+            return self._refresh(row)
         lifetime = (row.expires_at - row.stored_at).total_seconds()
         margin = min(random.uniform(*MARGIN_SECONDS), lifetime / 5)  # noqa: S311  spreads load
         if row.expires_at - timezone.now() > timedelta(seconds=margin):
@@ -178,7 +180,7 @@ class AccessTokens:
             raise AuthorizationRevoked("There is no refresh token.")
         try:
             return oauth2.refresh(
-                self._http, configuration.provider, registration, refresh_token=refresh_token
+                self._http, configuration.oauth2_provider, registration, refresh_token=refresh_token
             )
         except AnswerLost:
             if not self._leased(lease_id).update(
@@ -186,7 +188,7 @@ class AccessTokens:
             ):
                 raise
         return oauth2.refresh(
-            self._http, configuration.provider, registration, refresh_token=refresh_token
+            self._http, configuration.oauth2_provider, registration, refresh_token=refresh_token
         )
 
     def _store_refreshed(self, row: ConnectionCredential, tokens: TokenSet) -> str:
@@ -217,7 +219,7 @@ class AccessTokens:
         ProviderConnection.objects.filter(pk=self._connection.pk).update(
             granted_scopes=list(tokens.scopes)
         )
-        missing = self._connection.configuration.provider.missing_scopes(tokens.scopes)
+        missing = self._connection.configuration.oauth2_provider.missing_scopes(tokens.scopes)
         if missing:
             raise ScopeMissing("The provider withdrew scopes.", missing=missing)
 

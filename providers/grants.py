@@ -18,7 +18,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from providers import audit, oauth2
-from providers.base import ClientRegistration, WatchesCalendars
+from providers.base import ClientRegistration
 from providers.errors import AuthorizationRevoked, ProviderError, ProviderUnavailable
 from providers.models import (
     ConnectionCredential,
@@ -27,6 +27,7 @@ from providers.models import (
     RevocationJob,
 )
 from providers.outbound import http_client
+from providers.watching import WatchesCalendars
 from talkover.encryption import UnsealError, seal, unseal
 
 logger = logging.getLogger(__name__)
@@ -152,7 +153,10 @@ def _revoke(job: RevocationJob, *, now: datetime) -> bool:
         _stop_channels(job, registration)
         if job.revokes:
             oauth2.revoke(
-                http_client(), configuration.provider, registration, token=unseal(job, "token")
+                http_client(),
+                configuration.oauth2_provider,
+                registration,
+                token=unseal(job, "token"),
             )
     except (ProviderError, UnsealError) as error:
         logger.warning("Revocation %s failed, will be tried again: %s", job.pk, error)
@@ -189,18 +193,18 @@ def _stop_channels(job: RevocationJob, registration: ClientRegistration) -> None
         return
     http = http_client()
     try:
-        tokens = oauth2.refresh(http, provider, registration, refresh_token=unseal(job, "token"))
+        tokens = oauth2.refresh(
+            http,
+            job.configuration.oauth2_provider,
+            registration,
+            refresh_token=unseal(job, "token"),
+        )
         if tokens.refresh_token:
             seal(job, "token", tokens.refresh_token)
             job.save(update_fields=["token"])
         for channel_id, resource_id in job.channels:
-            provider.stop(
-                http,
-                registration,
-                tokens.access_token,
-                channel_id=channel_id,
-                resource_id=resource_id,
-            )
+            access = registration.access(tokens.access_token)
+            provider.stop(http, access, channel_id=channel_id, resource_id=resource_id)
     except AuthorizationRevoked:
         return
     except ProviderError as error:

@@ -214,8 +214,8 @@ def _consume(mine: QuerySet[AuthorizationRequest], state: str) -> AuthorizationR
     ).first()
     if request is None:
         raise UnknownRequest("request_unknown")
-    # By its own key alone: a join would put the rows into a subquery, which PostgreSQL does not read
-    # again after waiting for another's update, and both would have consumed it.
+    # By its own key alone: a join would put the rows into a subquery, which PostgreSQL does not
+    # read again after waiting for another's update, and both would have consumed it.
     fresh = AuthorizationRequest.objects.filter(pk=request.pk, consumed_at__isnull=True)
     if not fresh.update(consumed_at=timezone.now()):
         raise UnknownRequest("request_used")
@@ -225,7 +225,9 @@ def _consume(mine: QuerySet[AuthorizationRequest], state: str) -> AuthorizationR
 def _check_answer(request: AuthorizationRequest, answer: Answer) -> None:
     _check_time(request.expires_at)
     _check_browser(request, answer)
-    oauth2.check_issuer(request.configuration.provider, registration_of(request), answer.issuer)
+    oauth2.check_issuer(
+        request.configuration.oauth2_provider, registration_of(request), answer.issuer
+    )
     if answer.error:
         if answer.code:
             raise Refused("invalid_request")

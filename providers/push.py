@@ -23,8 +23,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from providers import channels, registry, tasks
-from providers.base import Notification, WatchesCalendars
 from providers.models import ExternalCalendar, NotificationChannel
+from providers.watching import Notification, WatchesCalendars
 from talkover.statements import Select, parameter
 
 logger = logging.getLogger(__name__)

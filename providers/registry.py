@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 
-from providers.base import OAuth2Provider
+from providers.base import Provider
 
 PROVIDERS = {
     "google": "providers.google.provider.GoogleProvider",
@@ -22,11 +22,11 @@ def kinds() -> tuple[str, ...]:
 
 
 @cache
-def get_provider(kind: str) -> OAuth2Provider:
+def get_provider(kind: str) -> Provider:
     """The provider of a kind. Raises UnknownKind, which names the known ones."""
     try:
         module, _, name = PROVIDERS[kind].rpartition(".")
     except KeyError:
         raise UnknownKind(f"Unknown kind {kind!r}. Known: {', '.join(PROVIDERS)}.") from None
-    provider: OAuth2Provider = getattr(import_module(module), name)()
+    provider: Provider = getattr(import_module(module), name)()
     return provider

@@ -11,14 +11,17 @@ import logging
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
 
 from providers import scheduler, sync_failures
-from providers.credentials import AccessTokens
+from providers.access import accesses_of
+from providers.base import CredentialProvider, Window
 from providers.errors import CursorExpired
-from providers.models import ExternalCalendar, SyncRun, SyncRunPage
+from providers.models import ExternalCalendar, ProviderConfiguration, SyncRun, SyncRunPage
+from providers.object_writer import ObjectWriter
 from providers.outbound import http_client
 from providers.sync_reader import PageReader
 from providers.sync_writer import PageWriter
@@ -81,17 +84,20 @@ def _run(lease: scheduler.Lease, sync_run: SyncRun) -> SyncRun:
 
 
 def _list(lease: scheduler.Lease, sync_run: SyncRun) -> None:
-    connection = lease.external_calendar.connection
-    configuration = connection.configuration
-    http = http_client()
-    reader = PageReader(
-        provider=configuration.provider,
-        http=http,
-        registration=configuration.registration(),
-        tokens=AccessTokens(http=http, connection=connection),
-        lease=lease,
-    )
-    PageWriter(run=sync_run, lease=lease).store_all(reader)
+    configuration, http = lease.external_calendar.connection.configuration, http_client()
+    accesses = accesses_of(http=http, connection=lease.external_calendar.connection)
+    provider = configuration.provider
+    if isinstance(provider, CredentialProvider):
+        objects = PageReader(
+            fetch=partial(provider.fetch_events, http), accesses=accesses, lease=lease
+        )
+        writer = ObjectWriter(run=sync_run, lease=lease, window=partial(_window, configuration))
+        writer.store_all(objects)
+    else:
+        fetch = partial(configuration.oauth2_provider.fetch_events, http)
+        PageWriter(run=sync_run, lease=lease).store_all(
+            PageReader(fetch=fetch, accesses=accesses, lease=lease)
+        )
 
 
 def _resume(lease: scheduler.Lease) -> SyncRun | None:
@@ -121,11 +127,10 @@ def _begin(lease: scheduler.Lease) -> SyncRun:
     now = timezone.now()
     source = lease.external_calendar
     full = _needs_full_listing(source, now)
-    configuration = source.connection.configuration
     start, end = source.window_start, source.window_end
     if full or start is None or end is None:
-        start = now - timedelta(days=configuration.window_days_back)
-        end = now + timedelta(days=configuration.window_days_ahead)
+        window = _window(source.connection.configuration)
+        start, end = window.start, window.end
     _forget_old_runs(lease)
     return SyncRun(
         connection_id=source.connection_id,
@@ -138,6 +143,15 @@ def _begin(lease: scheduler.Lease) -> SyncRun:
         window_end=end,
         started_at=now,
         heartbeat_at=now,
+    )
+
+
+def _window(configuration: ProviderConfiguration) -> Window:
+    """The span of time that is kept, as it is now."""
+    now = timezone.now()
+    return Window(
+        now - timedelta(days=configuration.window_days_back),
+        now + timedelta(days=configuration.window_days_ahead),
     )
 
 

@@ -32,7 +32,7 @@ from providers.models import (
     SyncRun,
     SyncRunPage,
 )
-from providers.sync_writer import SuddenlyEmpty
+from providers.run_writer import SuddenlyEmpty
 from talkover.encryption import UnsealError
 
 logger = logging.getLogger(__name__)

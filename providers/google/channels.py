@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from providers.base import Channel, Http, Notification, Response
+from providers.base import Http, Response
 from providers.errors import CalendarNotFound, InvalidResponse
 from providers.google.errors import failure
 from providers.google.wire import Wire
 from providers.http import decode_json
+from providers.watching import Channel, Notification
 
 # Google's channel ids are at most 64 characters long, and tokens 256; a resource id is opaque.
 _MAX_TOKEN = 256

@@ -12,17 +12,15 @@ from typing import ClassVar, TypeVar
 from urllib.parse import urlencode
 
 from providers.base import (
+    Access,
     Account,
-    Channel,
-    ClientRegistration,
+    Capability,
     Endpoints,
     EventQuery,
     Http,
-    Notification,
     OAuth2Provider,
     RemoteCalendar,
     Response,
-    WatchesCalendars,
 )
 from providers.errors import AnswerTooLarge, CalendarNotFound, InvalidResponse, ScopeMissing
 from providers.google import channels
@@ -31,6 +29,7 @@ from providers.google.page import Page
 from providers.google.times import zone
 from providers.google.wire import EVENT_FIELDS, CalendarEntry, CalendarList, Userinfo
 from providers.http import decode_json, path_segment
+from providers.watching import Channel, Notification, WatchesCalendars
 
 T = TypeVar("T")
 
@@ -63,7 +62,14 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars):
 
     kind = "google"
     name = "Google Calendar"
-    capabilities = frozenset({"calendars.read", "events.read", "events.incremental", "push"})
+    capabilities = frozenset(
+        {
+            Capability.CALENDARS_READ,
+            Capability.EVENTS_READ,
+            Capability.EVENTS_INCREMENTAL,
+            Capability.PUSH,
+        }
+    )
     endpoints = Endpoints(
         authorization="https://accounts.google.com/o/oauth2/v2/auth",
         token="https://oauth2.googleapis.com/token",  # noqa: S106  (an address)
@@ -88,9 +94,9 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars):
         """
         return tuple(need for need, by in _COVERED_BY.items() if by.isdisjoint(granted))
 
-    def fetch_account(self, http: Http, registration: ClientRegistration, token: str) -> Account:
+    def fetch_account(self, http: Http, access: Access) -> Account:
         """The account of the token. Raises ScopeMissing when its e-mail address is not shown."""
-        found = _get(http, registration.endpoints.userinfo, {}, token, Userinfo)
+        found = _get(http, access.userinfo, {}, access.secret, Userinfo)
         if not found.sub:
             raise InvalidResponse("Google's userinfo names no account.")
         if not found.email:
@@ -98,25 +104,21 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars):
         verified = found.email_verified in {True, "true"}
         return Account(found.sub, found.email, verified, found.name)
 
-    def fetch_calendar(
-        self, http: Http, registration: ClientRegistration, token: str, calendar_id: str
-    ) -> RemoteCalendar:
+    def fetch_calendar(self, http: Http, access: Access, calendar_id: str) -> RemoteCalendar:
         """An entry of the account's list; `primary` comes back with its real id."""
-        url = f"{registration.endpoints.api_root}/users/me/calendarList/{_segment(calendar_id)}"
-        entry = _get(http, url, {}, token, CalendarEntry)
+        url = f"{access.address}/users/me/calendarList/{_segment(calendar_id)}"
+        entry = _get(http, url, {}, access.secret, CalendarEntry)
         if entry.deleted:
             raise CalendarNotFound("The calendar was removed from the account's list.")
         return _calendar(entry)
 
-    def list_calendars(
-        self, http: Http, registration: ClientRegistration, token: str
-    ) -> list[RemoteCalendar]:
+    def list_calendars(self, http: Http, access: Access) -> list[RemoteCalendar]:
         """All entries that the account has not hidden, the primary one first."""
-        url = f"{registration.endpoints.api_root}/users/me/calendarList"
+        url = f"{access.address}/users/me/calendarList"
         entries: list[CalendarEntry] = []
         parameters = {"maxResults": "250"}
         for _ in range(_MAX_CALENDAR_PAGES):
-            page = _get(http, url, parameters, token, CalendarList)
+            page = _get(http, url, parameters, access.secret, CalendarList)
             entries += page.items
             if not page.next_page_token:
                 break
@@ -126,9 +128,7 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars):
         entries.sort(key=lambda entry: not entry.primary)
         return [_calendar(entry) for entry in entries if not entry.deleted]
 
-    def fetch_events(
-        self, http: Http, registration: ClientRegistration, token: str, query: EventQuery
-    ) -> Page:
+    def fetch_events(self, http: Http, access: Access, query: EventQuery) -> Page:
         """One page of occurrences; series come expanded. Every page of a listing must be asked for
         with the same window and cursor:
         https://developers.google.com/workspace/calendar/api/guides/sync
@@ -141,8 +141,8 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars):
             parameters["timeMax"] = _rfc3339(query.window.end)
         if query.page_token:
             parameters["pageToken"] = query.page_token
-        url = _events_url(registration, query.calendar_id)
-        response = _fewer_at_once(http, url, parameters, token)
+        url = _events_url(access, query.calendar_id)
+        response = _fewer_at_once(http, url, parameters, access.secret)
         if response.status != 200:
             raise failure(response, resuming=bool(query.cursor or query.page_token))
         return Page(response.body, query)
@@ -150,8 +150,7 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars):
     def watch(
         self,
         http: Http,
-        registration: ClientRegistration,
-        token: str,
+        access: Access,
         calendar_id: str,
         *,
         channel_id: str,
@@ -160,27 +159,28 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars):
         ttl: timedelta,
     ) -> Channel:
         """Watch the calendar's events. Google may shorten the life that is asked for."""
-        url = f"{_events_url(registration, calendar_id)}/watch"
+        url = f"{_events_url(access, calendar_id)}/watch"
         wanted = channels.Wanted(
             id=channel_id,
             token=channel_token,
             address=address,
             params=channels.Parameters(ttl=str(int(ttl.total_seconds()))),
         )
-        return channels.watch(http, url, token, wanted)
+        return channels.watch(http, url, access.secret, wanted)
 
     def stop(
         self,
         http: Http,
-        registration: ClientRegistration,
-        token: str,
+        access: Access,
         *,
         channel_id: str,
         resource_id: str,
     ) -> None:
         """Stop a channel; only the same account through the same client can."""
-        url = f"{registration.endpoints.api_root}/channels/stop"
-        channels.stop(http, url, token, channels.Stopped(id=channel_id, resource_id=resource_id))
+        url = f"{access.address}/channels/stop"
+        channels.stop(
+            http, url, access.secret, channels.Stopped(id=channel_id, resource_id=resource_id)
+        )
 
     def read_notification(self, headers: Mapping[str, str]) -> Notification | None:
         """Everything that Google says is in the `X-Goog-` headers."""
@@ -213,8 +213,8 @@ def _get(http: Http, url: str, parameters: Mapping[str, str], token: str, kind: 
     return decode_json(response.body, kind)
 
 
-def _events_url(registration: ClientRegistration, calendar_id: str) -> str:
-    return f"{registration.endpoints.api_root}/calendars/{_segment(calendar_id)}/events"
+def _events_url(access: Access, calendar_id: str) -> str:
+    return f"{access.address}/calendars/{_segment(calendar_id)}/events"
 
 
 def _segment(calendar_id: str) -> str:

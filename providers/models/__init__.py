@@ -18,6 +18,7 @@ from providers.models.syncing import (
     ExternalCalendar,
     NotificationChannel,
     QuarantinedEvent,
+    SyncedObject,
     SyncRun,
     SyncRunPage,
 )
@@ -36,4 +37,5 @@ __all__ = [
     "RevocationJob",
     "SyncRun",
     "SyncRunPage",
+    "SyncedObject",
 ]

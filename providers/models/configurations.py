@@ -9,7 +9,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from providers import registry
-from providers.base import ClientRegistration, Endpoints, OAuth2Provider
+from providers.base import ClientRegistration, Endpoints, OAuth2Provider, Provider
 from providers.validation import check_endpoint
 from talkover.encryption import SealedField, unseal
 from talkover.environments.models import Environment
@@ -95,13 +95,21 @@ class ProviderConfiguration(models.Model):
             raise ValidationError(problems)
 
     @property
-    def provider(self) -> OAuth2Provider:
+    def provider(self) -> Provider:
         """The adapter of this kind. Raises registry.UnknownKind."""
         return registry.get_provider(self.kind)
 
+    @property
+    def oauth2_provider(self) -> OAuth2Provider:
+        """The adapter, of a kind that is reached by OAuth. Raises registry.UnknownKind."""
+        provider = self.provider
+        if not isinstance(provider, OAuth2Provider):
+            raise TypeError(f"{self.kind} is not reached by OAuth.")
+        return provider
+
     def endpoints(self) -> Endpoints:
         """The provider's own endpoints, with this configuration's overrides."""
-        own = self.provider.endpoints
+        own = self.oauth2_provider.endpoints
         return Endpoints(
             **{
                 name: getattr(self, f"{name}_endpoint") or getattr(own, name)
@@ -110,7 +118,7 @@ class ProviderConfiguration(models.Model):
         )
 
     def requested_scopes(self) -> tuple[str, ...]:
-        return tuple(self.scopes) or self.provider.default_scopes
+        return tuple(self.scopes) or self.oauth2_provider.default_scopes
 
     def registration(self) -> ClientRegistration:
         """Client and endpoints as one unit, the secret in clear. Raises UnsealError."""

@@ -125,7 +125,8 @@ class ProviderConnection(models.Model):
 
 
 class ConnectionCredential(models.Model):
-    """A connection's tokens, sealed, apart from the row that lists and admin pages read.
+    """A connection's tokens, sealed, apart from the row that lists and admin pages read; or, of a
+    provider without OAuth, what the person has entered (`providers.access`), which never expires.
 
     `version` grows with each stored refresh; a refresh holds the lease while it asks the provider
     (docs/security.md, "Refreshing"). Disconnecting deletes the row.
@@ -140,7 +141,8 @@ class ConnectionCredential(models.Model):
     )
     access_token = SealedField(blank=True, editable=False)
     refresh_token = SealedField(blank=True, editable=False)
-    expires_at = models.DateTimeField()
+    entered = SealedField(blank=True, editable=False)
+    expires_at = models.DateTimeField(null=True)
     version = models.PositiveBigIntegerField(default=1)
     refresh_lease_id = models.UUIDField(null=True, editable=False)
     refresh_lease_until = models.DateTimeField(null=True, editable=False)

@@ -176,6 +176,37 @@ class SyncRunPage(models.Model):
         return f"page {self.number} of {self.run_id}"
 
 
+class SyncedObject(models.Model):
+    """An iCalendar object as it was last read, of providers that list objects: its version, and
+    which events were made of it.
+
+    `event_ids` are the external ids of those inside the window; `starts_at` and `ends_at` span all
+    occurrences (null: without an end), which tells when the moving window reaches the object.
+    `listing` is that of the run that wrote it last, as on events.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    external_calendar = models.ForeignKey(
+        ExternalCalendar, on_delete=models.CASCADE, related_name="synced_objects", db_index=False
+    )
+    object_id = models.TextField()
+    etag = models.TextField(blank=True)
+    starts_at = models.DateTimeField(null=True)
+    ends_at = models.DateTimeField(null=True)
+    event_ids = models.JSONField(default=list)
+    listing = models.BigIntegerField(default=0, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["external_calendar", "object_id"], name="synced_object_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.object_id
+
+
 class QuarantinedEvent(models.Model):
     """An event that could not be read or stored, apart from the others: they go on without it.
 

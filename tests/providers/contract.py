@@ -128,15 +128,13 @@ class ProviderContract:
     # Account and calendars
 
     def test_account(self, connected: Connected) -> None:
-        account = connected.provider.fetch_account(
-            connected.world.http, connected.registration, connected.tokens.access_token
-        )
+        account = connected.provider.fetch_account(connected.world.http, connected.access)
         assert account.subject
         assert account.email == connected.world.email
         assert account.email_verified
 
     def test_calendars(self, connected: Connected) -> None:
-        given = connected.world.http, connected.registration, connected.tokens.access_token
+        given = connected.world.http, connected.access
         calendars = connected.provider.list_calendars(*given)
         assert calendars[0].is_primary
         assert not any(calendar.is_primary for calendar in calendars[1:])
@@ -147,7 +145,7 @@ class ProviderContract:
 
     @pytest.mark.parametrize("calendar_id", ["nobody@nowhere.example", "a/b?c#d e", "..", ""])
     def test_no_such_calendar(self, connected: Connected, calendar_id: str) -> None:
-        given = connected.world.http, connected.registration, connected.tokens.access_token
+        given = connected.world.http, connected.access
         with pytest.raises(CalendarNotFound):
             connected.provider.fetch_calendar(*given, calendar_id)
         with pytest.raises(CalendarNotFound):

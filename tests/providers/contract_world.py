@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from providers import oauth2
 from providers.base import (
+    Access,
     ClientRegistration,
     EventPage,
     EventQuery,
@@ -157,6 +158,10 @@ class Connected:
         self.back = world.authorize(url, scopes=scopes)
         self.tokens = self.exchange()
 
+    @property
+    def access(self) -> Access:
+        return self.registration.access(self.tokens.access_token)
+
     def exchange(self, **changes: str) -> TokenSet:
         given = {"code": self.back["code"], "code_verifier": self.verifier} | changes
         return oauth2.exchange_code(
@@ -181,8 +186,7 @@ class Connected:
     ) -> EventPage:
         return self.provider.fetch_events(
             http or self.world.http,
-            self.registration,
-            self.tokens.access_token,
+            self.access,
             EventQuery(self.world.calendar_id, WINDOW, cursor, page_token),
         )
 
@@ -204,8 +208,8 @@ class Connected:
         """A request to what `World.trouble` calls `target`."""
         used, token = http or self.world.http, self.tokens.access_token
         calls: dict[str, Callable[[], object]] = {
-            "userinfo": lambda: self.provider.fetch_account(used, self.registration, token),
-            "calendars": lambda: self.provider.list_calendars(used, self.registration, token),
+            "userinfo": lambda: self.provider.fetch_account(used, self.access),
+            "calendars": lambda: self.provider.list_calendars(used, self.access),
             "events": lambda: self.page(http=used),
             "token": self.refresh,
             "revoke": lambda: oauth2.revoke(used, self.provider, self.registration, token=token),

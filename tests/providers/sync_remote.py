@@ -14,8 +14,9 @@ from django.utils import timezone
 from calendars.models import Calendar, Event
 from providers import claims, sync
 from providers.base import (
+    Access,
     Account,
-    ClientRegistration,
+    Capability,
     Endpoints,
     EventQuery,
     Http,
@@ -89,7 +90,7 @@ class ScriptedProvider(OAuth2Provider):
 
     kind = "scripted"
     name = "Scripted"
-    capabilities = frozenset[str]()
+    capabilities = frozenset[Capability]()
     endpoints = Endpoints(*("https://provider.example",) * 6)
     default_scopes = ("calendar",)
 
@@ -118,13 +119,12 @@ class ScriptedProvider(OAuth2Provider):
     def fetch_events(
         self,
         http: Http,
-        registration: ClientRegistration,
-        token: str,
+        access: Access,
         query: EventQuery,
     ) -> Page:
         with self._lock:
             self.queries.append(query)
-            self.tokens.append(token)
+            self.tokens.append(access.secret)
         self.before(query)
         with self._lock:
             page = self._changes(query) if query.cursor else self._everything(query)
@@ -162,17 +162,13 @@ class ScriptedProvider(OAuth2Provider):
     def missing_scopes(self, granted: Collection[str]) -> tuple[str, ...]:
         return ()
 
-    def fetch_account(self, http: Http, registration: ClientRegistration, token: str) -> Account:
+    def fetch_account(self, http: Http, access: Access) -> Account:
         raise NotImplementedError
 
-    def fetch_calendar(
-        self, http: Http, registration: ClientRegistration, token: str, calendar_id: str
-    ) -> RemoteCalendar:
+    def fetch_calendar(self, http: Http, access: Access, calendar_id: str) -> RemoteCalendar:
         raise NotImplementedError
 
-    def list_calendars(
-        self, http: Http, registration: ClientRegistration, token: str
-    ) -> list[RemoteCalendar]:
+    def list_calendars(self, http: Http, access: Access) -> list[RemoteCalendar]:
         raise NotImplementedError
 
 

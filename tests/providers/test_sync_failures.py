@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from calendars.models import Event
-from providers import registry, scheduler, sync
+from providers import access, registry, scheduler, sync
 from providers.base import EventQuery
 from providers.errors import (
     AccessTokenRejected,
@@ -73,7 +73,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> ScriptedProvider:
     scripted = ScriptedProvider()
     scripted.put(*(remote_event(f"e{n}") for n in range(8)))
     monkeypatch.setattr(registry, "get_provider", lambda _kind: scripted)
-    monkeypatch.setattr(sync, "AccessTokens", Tokens)
+    monkeypatch.setattr(access, "AccessTokens", Tokens)
     monkeypatch.setattr(Tokens, "current_error", None)
     monkeypatch.setattr(Tokens, "renew_error", None)
     Tokens.renewed = []

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from calendars import upsert
 from calendars.models import Event
-from providers import sync, sync_writer
+from providers import run_writer, sync, sync_writer
 from providers.base import EventQuery
 from providers.errors import CursorExpired, ProviderUnavailable
 from providers.models import ExternalCalendar, SyncRun
@@ -58,7 +58,7 @@ def crash_at(number: int) -> Callable[..., Any]:
 def test_after_a_crash_at_any_statement_the_next_run_completes(
     kind: str, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync_writer, "SWEEP_BATCH", 2)
+    monkeypatch.setattr(run_writer, "SWEEP_BATCH", 2)
     number = 0
     while True:
         number += 1

@@ -10,9 +10,10 @@ from typing import Any
 from django.utils import timezone
 
 from providers import channels
-from providers.base import Channel, ClientRegistration, Http, Notification, WatchesCalendars
+from providers.base import Access, Http
 from providers.errors import ProviderError
 from providers.models import ExternalCalendar, NotificationChannel
+from providers.watching import Channel, Notification, WatchesCalendars
 from tests.providers.sync_remote import ScriptedProvider
 
 
@@ -41,16 +42,16 @@ class Watching(ScriptedProvider, WatchesCalendars):
         super().__init__()
 
     def watch(
-        self, http: Http, registration: ClientRegistration, token: str, calendar_id: str,
+        self, http: Http, access: Access, calendar_id: str,
         *, channel_id: str, channel_token: str, address: str, ttl: timedelta,
     ) -> Channel:  # fmt: skip
         assert ttl == timedelta(days=7)
-        self.watched.append(Watched(channel_id, channel_token, address, calendar_id, token))
+        self.watched.append(Watched(channel_id, channel_token, address, calendar_id, access.secret))
         self.before_watch()
         return Channel(f"resource-{len(self.watched)}", timezone.now() + self.life)
 
     def stop(
-        self, http: Http, registration: ClientRegistration, token: str,
+        self, http: Http, access: Access,
         *, channel_id: str, resource_id: str,
     ) -> None:  # fmt: skip
         self.before_stop()

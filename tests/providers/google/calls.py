@@ -17,32 +17,33 @@ REGISTRATION = ClientRegistration(
     scopes=GOOGLE.default_scopes,
 )
 TOKEN = "ya29.canary"
+ACCESS = REGISTRATION.access(TOKEN)
 AUTH = "https://www.googleapis.com/auth/"
 QUERY = EventQuery("anna@example.com", WINDOW)
 
 
 def account(http: Scripted) -> object:
-    return GOOGLE.fetch_account(http, REGISTRATION, TOKEN)
+    return GOOGLE.fetch_account(http, ACCESS)
 
 
 def calendar(http: Scripted) -> object:
-    return GOOGLE.fetch_calendar(http, REGISTRATION, TOKEN, "primary")
+    return GOOGLE.fetch_calendar(http, ACCESS, "primary")
 
 
 def calendars(http: Scripted) -> object:
-    return GOOGLE.list_calendars(http, REGISTRATION, TOKEN)
+    return GOOGLE.list_calendars(http, ACCESS)
 
 
 def listing(http: Scripted) -> object:
-    return GOOGLE.fetch_events(http, REGISTRATION, TOKEN, QUERY)
+    return GOOGLE.fetch_events(http, ACCESS, QUERY)
 
 
 def later_page(http: Scripted) -> object:
-    return GOOGLE.fetch_events(http, REGISTRATION, TOKEN, replace(QUERY, page_token="p"))
+    return GOOGLE.fetch_events(http, ACCESS, replace(QUERY, page_token="p"))
 
 
 def changes(http: Scripted) -> object:
-    return GOOGLE.fetch_events(http, REGISTRATION, TOKEN, replace(QUERY, cursor="c"))
+    return GOOGLE.fetch_events(http, ACCESS, replace(QUERY, cursor="c"))
 
 
 EVERY_CALL = [account, calendar, calendars, listing, later_page, changes]

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.utils.datastructures import CaseInsensitiveMapping
 
-from providers.base import Channel, Notification
 from providers.errors import (
     AccessTokenRejected,
     CalendarForbidden,
@@ -22,7 +21,8 @@ from providers.errors import (
     RequestRefused,
     WatchRefused,
 )
-from tests.providers.google.calls import GOOGLE, REGISTRATION, TOKEN
+from providers.watching import Channel, Notification
+from tests.providers.google.calls import ACCESS, GOOGLE
 from tests.providers.http_server import Server, answer, client
 from tests.providers.scripted import Scripted, reply
 
@@ -53,8 +53,7 @@ POSTED = {
 def watch(http: Any, calendar_id: str = "anna@example.com") -> Channel:
     return GOOGLE.watch(
         http,
-        REGISTRATION,
-        TOKEN,
+        ACCESS,
         calendar_id,
         channel_id=CHANNEL,
         channel_token="canary-channel",
@@ -64,7 +63,7 @@ def watch(http: Any, calendar_id: str = "anna@example.com") -> Channel:
 
 
 def stop(http: Any) -> None:
-    GOOGLE.stop(http, REGISTRATION, TOKEN, channel_id=CHANNEL, resource_id="o3hgv1538sdjfh")
+    GOOGLE.stop(http, ACCESS, channel_id=CHANNEL, resource_id="o3hgv1538sdjfh")
 
 
 def refusal(status: int, reason: str) -> Any:

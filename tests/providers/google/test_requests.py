@@ -14,6 +14,7 @@ from providers.base import Account, RemoteCalendar, Window
 from providers.errors import CalendarNotFound, InvalidResponse, ProviderUnavailable, ScopeMissing
 from tests.providers.google import calls
 from tests.providers.google.calls import (
+    ACCESS,
     AUTH,
     EVERY_CALL,
     GOOGLE,
@@ -83,7 +84,8 @@ def test_the_registration_s_endpoints_are_used(
     own = replace(
         GOOGLE.endpoints, userinfo="http://127.0.0.1:1/who", api_root="http://127.0.0.1:1/api"
     )
-    monkeypatch.setattr(calls, "REGISTRATION", replace(REGISTRATION, endpoints=own))
+    access = replace(REGISTRATION, endpoints=own).access(TOKEN)
+    monkeypatch.setattr(calls, "ACCESS", access)
     http = Scripted([reply(503)])
     with pytest.raises(ProviderUnavailable):
         call(http)
@@ -133,7 +135,7 @@ def test_primary_is_resolved() -> None:
 
 def test_ids_are_quoted() -> None:
     http = Scripted([reply(200, {"id": "x"})])
-    GOOGLE.fetch_calendar(http, REGISTRATION, TOKEN, "de.german#holiday@group.v/../x?y")
+    GOOGLE.fetch_calendar(http, ACCESS, "de.german#holiday@group.v/../x?y")
     assert http.requests[0].path.endswith(
         "/calendarList/de.german%23holiday%40group.v%2F..%2Fx%3Fy"
     )
@@ -143,9 +145,9 @@ def test_ids_are_quoted() -> None:
 def test_ids_that_are_none(calendar_id: str) -> None:
     http = Scripted([reply(200, {})])
     with pytest.raises(CalendarNotFound):
-        GOOGLE.fetch_calendar(http, REGISTRATION, TOKEN, calendar_id)
+        GOOGLE.fetch_calendar(http, ACCESS, calendar_id)
     with pytest.raises(CalendarNotFound):
-        GOOGLE.fetch_events(http, REGISTRATION, TOKEN, replace(QUERY, calendar_id=calendar_id))
+        GOOGLE.fetch_events(http, ACCESS, replace(QUERY, calendar_id=calendar_id))
     assert http.requests == []
 
 
@@ -161,7 +163,7 @@ def test_calendars_the_primary_one_first() -> None:
     http = Scripted(
         [reply(200, first), reply(200, empty), reply(200, {"items": found["items"][1:]})]
     )
-    got = GOOGLE.list_calendars(http, REGISTRATION, TOKEN)
+    got = GOOGLE.list_calendars(http, ACCESS)
     assert [entry.id for entry in got] == [
         "anna@example.com",
         "c_3f1e5d7@group.calendar.google.com",
@@ -188,11 +190,9 @@ def test_a_full_listing() -> None:
     berlin = timezone(timedelta(hours=1))
     window = Window(datetime(2026, 1, 1, 0, 30, 0, 999, berlin), datetime(2027, 1, 1, tzinfo=UTC))
     http = Scripted([reply(200, {"nextPageToken": "p2"}), reply(200, {"nextSyncToken": "s"})])
-    page = GOOGLE.fetch_events(http, REGISTRATION, TOKEN, replace(QUERY, window=window))
+    page = GOOGLE.fetch_events(http, ACCESS, replace(QUERY, window=window))
     assert (page.next_page_token, page.next_cursor) == ("p2", "")
-    page = GOOGLE.fetch_events(
-        http, REGISTRATION, TOKEN, replace(QUERY, window=window, page_token="p2")
-    )
+    page = GOOGLE.fetch_events(http, ACCESS, replace(QUERY, window=window, page_token="p2"))
     assert (page.next_page_token, page.next_cursor) == ("", "s")
     first, second = http.requests
     assert first.path == second.path == f"{API}/calendars/anna%40example.com/events"
@@ -210,8 +210,8 @@ def test_a_full_listing() -> None:
 def test_an_incremental_listing_has_no_time_bounds() -> None:
     http = Scripted([reply(200, {"nextPageToken": "p"}), reply(200, {"nextSyncToken": "s2"})])
     query = replace(QUERY, cursor="CPDAlvWDx70CEPDAlvWDx70CGAU=")
-    GOOGLE.fetch_events(http, REGISTRATION, TOKEN, query)
-    GOOGLE.fetch_events(http, REGISTRATION, TOKEN, replace(query, page_token="p"))
+    GOOGLE.fetch_events(http, ACCESS, query)
+    GOOGLE.fetch_events(http, ACCESS, replace(query, page_token="p"))
     first, second = (asked.query for asked in http.requests)
     assert first["syncToken"] == second["syncToken"] == "CPDAlvWDx70CEPDAlvWDx70CGAU="
     assert set(first) == {"singleEvents", "maxResults", "fields", "syncToken"}
