@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import msgspec
+from django.utils import timezone
 
 from providers.base import Access, Http, OAuth2Provider
 from providers.credentials import AccessTokens
@@ -30,10 +31,18 @@ def accesses_of(*, http: Http, connection: ProviderConnection) -> Accesses:
     return _AsEntered(connection)
 
 
-def seal_entered(row: ConnectionCredential, access: Access) -> None:
-    """Put what a person typed in, once it worked, into the row, sealed. The row is not saved."""
+def store_entered(*, connection: ProviderConnection, access: Access) -> None:
+    """Keep what a person typed in, once it worked, inside the caller's transaction."""
+    row = ConnectionCredential.objects.filter(connection=connection).first()
+    if row is None:
+        row = ConnectionCredential(
+            connection=connection, environment_id=connection.environment_id, version=0
+        )
     kept = {"address": access.address, "user": access.user, "secret": access.secret}
     seal(row, "entered", msgspec.json.encode(kept).decode())
+    row.stored_at = timezone.now()
+    row.version += 1
+    row.save()
 
 
 class _ByToken:

@@ -38,6 +38,7 @@ class _Known:
     etag: str
     starts_at: datetime | None
     ends_at: datetime | None
+    listing: int
 
 
 @dataclass(slots=True)
@@ -105,12 +106,14 @@ class ObjectWriter(RunWriter):
     def _known(self, versions: Mapping[str, str]) -> dict[str, _Known]:
         """Outside of a transaction, yet reliable: only the lease's holder writes these rows."""
         known: dict[str, _Known] = {}
-        rows = SyncedObject.objects.filter(external_calendar=self._source)
+        rows = SyncedObject.objects.filter(external_calendar=self._source).defer("event_ids")
         keys = list(versions)
         for begin in range(0, len(keys), LOOKED_UP_AT_ONCE):
             found = rows.filter(object_id__in=keys[begin : begin + LOOKED_UP_AT_ONCE])
-            rows_found = found.values_list("object_id", "etag", "starts_at", "ends_at")
-            known.update((key, _Known(etag, start, end)) for key, etag, start, end in rows_found)
+            for item in found:
+                known[item.object_id] = _Known(
+                    item.etag, item.starts_at, item.ends_at, item.listing
+                )
         return known
 
     def _is_to_read(self, known: Mapping[str, _Known], key: str, etag: str) -> bool:
@@ -120,7 +123,9 @@ class ObjectWriter(RunWriter):
         return self._full and self._window_reaches(earlier)
 
     def _window_reaches(self, known: _Known) -> bool:
-        """Whether the object may have occurrences where the window was not before."""
+        """Whether the object may have occurrences where the window was not when it was read."""
+        if known.listing == self.run.listing:  # before this run was interrupted
+            return False
         start, end = self._source.window_start, self._source.window_end
         if start is None or end is None:
             return True

@@ -177,7 +177,10 @@ class RunWriter(ABC):
                 details={"external_calendar_id": source.external_id},
             )
         next_sync_at = scheduler.next_regular(now, watched=self._lease.watched)
-        self._lease.release(next_sync_at=next_sync_at, at_once=True, **changes)
+        # A listing that was resumed shows the calendar as it was when it began (a page token is of
+        # that moment): wishes that came since want another one.
+        seen = run.wishes
+        self._lease.release(next_sync_at=next_sync_at, at_once=True, seen=seen, **changes)
         return {
             "status": SyncRun.Status.SUCCEEDED,
             "phase": SyncRun.Phase.DONE,

@@ -136,14 +136,23 @@ class Lease:
         """
         self._update(**changes)
 
-    def release(self, *, next_sync_at: datetime | None, at_once: bool, **changes: Any) -> None:
+    def release(
+        self,
+        *,
+        next_sync_at: datetime | None,
+        at_once: bool,
+        seen: int | None = None,
+        **changes: Any,
+    ) -> None:
         """Give the lease back and say when the next sync is due (None: not by itself).
 
-        A wish that came during the run is due at once if `at_once`. Raises LostLease.
+        Wishes up to `seen` are settled, by default those that were there when the lease began. A
+        later one is due at once if `at_once`. Raises LostLease.
         """
-        changes |= {"lease_until": None, "queued_until": None, "settled": self.dirty}
+        seen = self.dirty if seen is None else seen
+        changes |= {"lease_until": None, "queued_until": None, "settled": seen}
         if at_once:
-            quiet = self._mine() | {"dirty": self.dirty}
+            quiet = self._mine() | {"dirty": seen}
             if update(ExternalCalendar, quiet, next_sync_at=next_sync_at, **changes):
                 return
             next_sync_at = timezone.now()

@@ -137,6 +137,7 @@ def _begin(lease: scheduler.Lease) -> SyncRun:
         external_calendar=source,
         kind=SyncRun.Kind.FULL if full else SyncRun.Kind.INCREMENTAL,
         fence=lease.fence,
+        wishes=lease.dirty,
         # A listing's number is used up when its first rows are written, whatever becomes of it.
         listing=source.listing + full,
         window_start=start,

@@ -142,8 +142,8 @@ def _not_found_before(source: ExternalCalendar) -> int:
 
 
 def _resumes(sync_run: SyncRun, outcome: Outcome) -> bool:
-    """Whether the run waits to go on: without a stored page there is nothing to resume."""
-    return outcome.resume and sync_run.pages > 0
+    """Whether the run waits to go on: of which nothing is stored, there is nothing to resume."""
+    return outcome.resume and (sync_run.pages > 0 or sync_run.events_seen > 0)
 
 
 def _end(sync_run: SyncRun, outcome: Outcome, error: Exception) -> None:

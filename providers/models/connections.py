@@ -190,6 +190,10 @@ class AuthorizationRequest(models.Model):
     opened_at = models.DateTimeField(null=True, blank=True)
     # The code waits here for the application's word; nothing of it is exchanged before.
     code = SealedField(blank=True, editable=False)
+    # What was entered on the credential page waits here until its code is brought.
+    entered = SealedField(blank=True, editable=False)
+    entry_code_digest = models.CharField(max_length=64, blank=True, editable=False)
+    entry_tries = models.PositiveSmallIntegerField(default=0, editable=False)
     result_code_digest = models.CharField(max_length=64, unique=True, null=True, editable=False)
     result_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     provider_redirect_uri = models.CharField(max_length=2000)

@@ -125,6 +125,8 @@ class SyncRun(models.Model):
     # The run's own until it ends; then they become the external calendar's.
     window_start = models.DateTimeField(editable=False)
     window_end = models.DateTimeField(editable=False)
+    # Of the external calendar's `dirty` when the listing began: later wishes it may not have seen.
+    wishes = models.PositiveBigIntegerField(default=0, editable=False)
     page_token = models.TextField(blank=True, editable=False)
     next_cursor = models.TextField(blank=True, editable=False)
     pages = models.PositiveIntegerField(default=0)

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from providers import scheduler, sync, tasks
 from providers.base import EventQuery
+from providers.errors import ProviderUnavailable
 from providers.models import ExternalCalendar, SyncRun
 from tests.providers.sync_remote import (
     ScriptedProvider,
@@ -198,3 +199,29 @@ def test_a_hint_delivered_twice_runs_once(
     push(source)
     assert sync.run(source.pk) is not None
     assert sync.run(source.pk) is None
+
+
+def test_a_wish_between_an_interruption_and_the_end_of_the_run(
+    provider: ScriptedProvider, sent: list[str]
+) -> None:
+    source = make_source()
+    provider.put(*(remote_event(f"e{number}") for number in range(6)))
+
+    def break_off(query: EventQuery) -> None:
+        if query.page_token:
+            raise ProviderUnavailable
+
+    provider.before = break_off
+    assert run(source).status == SyncRun.Status.INTERRUPTED
+    provider.before = lambda _query: None
+    provider.put(remote_event("e0", version=2))  # its page was listed before
+    push(source)
+    assert run(source).resumed == 1
+    assert stored(source) != offered(provider)
+
+    source.refresh_from_db()
+    assert source.dirty > source.settled
+    assert source.next_sync_at is not None
+    assert source.next_sync_at <= timezone.now()
+    assert drain(source, sent) == 1
+    assert_synced(source, provider)
