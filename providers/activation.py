@@ -12,11 +12,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from calendars.models import Event
-from providers import audit, grants, oauth2, scheduler, tasks
+from providers import audit, entry, grants, oauth2, scheduler, tasks
+from providers.access import store_entered
 from providers.audit import Action, Actor
 from providers.base import (
+    Access,
     Account,
     ClientRegistration,
+    CredentialProvider,
     Endpoints,
     EventQuery,
     RemoteCalendar,
@@ -24,7 +27,7 @@ from providers.base import (
     Window,
 )
 from providers.credentials import store_credential
-from providers.errors import ProviderError, ScopeMissing
+from providers.errors import CalendarNotFound, ProviderError, ScopeMissing
 from providers.models import (
     AuthorizationRequest,
     ConnectionCredential,
@@ -54,6 +57,9 @@ def activate(request: AuthorizationRequest, code: str, actor: Actor) -> None:
     is used once, whatever comes of it.
     """
     configuration = request.configuration
+    if isinstance(configuration.provider, CredentialProvider):
+        _activate_entered(request, configuration.provider, code, actor)
+        return
     registration = registration_of(request)
     tokens = oauth2.exchange_code(
         http_client(),
@@ -70,10 +76,27 @@ def activate(request: AuthorizationRequest, code: str, actor: Actor) -> None:
             http_client(), registration.access(tokens.access_token)
         )
         calendar = _inspect(request, registration, tokens, account)
-        _store(request, tokens, account, calendar, actor)
+        _store(request, tokens, account, [calendar], actor)
     except (Refused, ProviderError):
         _surrender(request, tokens, account)
         raise
+
+
+def _activate_entered(
+    request: AuthorizationRequest, provider: CredentialProvider, code: str, actor: Actor
+) -> None:
+    """The same with what a person has entered on our page; there is no grant to give back."""
+    entered = entry.redeem(request, code)
+    access, http = entered.access, http_client()
+    account = provider.fetch_account(http, access)
+    if not account.subject:
+        raise Refused("identity_missing")
+    _check_account(request, account)
+    listed = {calendar.id: calendar for calendar in provider.list_calendars(http, access)}
+    calendars = [listed[key] for key in entered.chosen if key in listed]
+    if not calendars:
+        raise CalendarNotFound("None of the chosen calendars is there any more.")
+    _store(request, access, account, calendars, actor)
 
 
 def registration_of(request: AuthorizationRequest) -> ClientRegistration:
@@ -133,11 +156,12 @@ def _has_refresh_token(connection: ProviderConnection) -> bool:
 @transaction.atomic
 def _store(
     request: AuthorizationRequest,
-    tokens: TokenSet,
+    granted: TokenSet | Access,
     account: Account,
-    calendar: RemoteCalendar,
+    calendars: list[RemoteCalendar],
     actor: Actor,
 ) -> None:
+    """Keep what was granted, and begin to sync these calendars of the account."""
     # First: it locks in the order in which a sync does.
     scheduler.revoke_leases(request.connection_id)
     connection = (
@@ -150,20 +174,40 @@ def _store(
     if connection is None:
         raise Refused("connection_removed")
     now = timezone.now()
-    earlier = _same_calendar_elsewhere(connection, account, calendar)
-    if any(other.connection.status == Status.ACTIVE for other in earlier):
+    earlier = [_same_calendar_elsewhere(connection, account, calendar) for calendar in calendars]
+    if any(other.connection.status == Status.ACTIVE for others in earlier for other in others):
         raise Refused("already_connected")
-    store_credential(connection=connection, tokens=tokens)
+    if isinstance(granted, Access):
+        store_entered(connection=connection, access=granted)
+        connection.external_calendar_id = calendars[0].id
+    else:
+        store_credential(connection=connection, tokens=granted)
+        connection.granted_scopes = list(granted.scopes)
     connection.status = Status.ACTIVE
     connection.account_subject = account.subject
     connection.account_email = account.email
     connection.account_name = account.name
-    connection.granted_scopes = list(tokens.scopes)
     connection.last_error_code = ""
     connection.last_error_at = None
     connection.pending_until = None
     connection.activated_at = now
     connection.save()
+    synced = [_begin_to_sync(connection, calendar) for calendar in calendars]
+    for external, others in zip(synced, earlier, strict=True):
+        for other in others:
+            _take_over(other, external)
+            audit.record(connection, Action.CALENDAR_TAKEN_OVER, actor=actor)
+    if request.purpose == AuthorizationRequest.Purpose.RECONNECT:
+        audit.record(connection, Action.RECONNECTED, actor=actor)
+    else:
+        audit.record(connection, Action.CONNECTED, actor=actor)
+        audit.report_shared_account(connection, actor)
+        tasks.notify_account(connection, address_verified=account.email_verified)
+    for external in synced:
+        tasks.start_syncing(external)
+
+
+def _begin_to_sync(connection: ProviderConnection, calendar: RemoteCalendar) -> ExternalCalendar:
     external, _ = ExternalCalendar.objects.update_or_create(
         connection=connection,
         external_id=calendar.id,
@@ -175,16 +219,7 @@ def _store(
             "is_primary": calendar.is_primary,
         },
     )
-    for other in earlier:
-        _take_over(other, external)
-        audit.record(connection, Action.CALENDAR_TAKEN_OVER, actor=actor)
-    if request.purpose == AuthorizationRequest.Purpose.RECONNECT:
-        audit.record(connection, Action.RECONNECTED, actor=actor)
-    else:
-        audit.record(connection, Action.CONNECTED, actor=actor)
-        audit.report_shared_account(connection, actor)
-        tasks.notify_account(connection, address_verified=account.email_verified)
-    tasks.start_syncing(external)
+    return external
 
 
 def _same_calendar_elsewhere(
@@ -217,7 +252,10 @@ def _take_over(old: ExternalCalendar, new: ExternalCalendar) -> None:
     objects.update(external_calendar=new, listing=0)
     # To be stopped: with the new grant, which is of the same account and client.
     NotificationChannel.objects.filter(external_calendar=old).update(external_calendar=new)
-    old.connection.delete()
+    remaining = ExternalCalendar.objects.filter(connection=old.connection).exclude(pk=old.pk)
+    old.delete()
+    if not remaining.exists():
+        old.connection.delete()
 
 
 def _surrender(request: AuthorizationRequest, tokens: TokenSet, account: Account | None) -> None:

@@ -35,6 +35,26 @@ CAUSES: dict[str, Cause] = {
         "This account's calendar is connected here already.",
         "Use the existing connection, or disconnect it first.",
     ),
+    "credentials_rejected": Cause(
+        "The server does not accept the user name or the password.",
+        "Check both; many services want an app password, made in the account's security settings.",
+    ),
+    "not_a_calendar": Cause(
+        "There is no calendar at this address.",
+        "Enter the calendar server's address, or the feed's, as the service shows it.",
+    ),
+    "certificate_invalid": Cause(
+        "The server's certificate is not valid, so the connection to it would not be safe.",
+        "Check the address; otherwise the server's operator has to renew the certificate.",
+    ),
+    "no_calendars": Cause(
+        "The account has no calendar.",
+        "Make one at the service, or enter another account.",
+    ),
+    "too_many_tries": Cause(
+        "Wrong credentials were entered too often.",
+        "Start again in the application, with the right ones at hand.",
+    ),
     "refused_by_policy": Cause(
         "The organisation's rules at the provider do not allow this connection.",
         "Ask the administrator of the account to allow this application.",

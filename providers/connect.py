@@ -25,7 +25,7 @@ from django.utils import timezone
 from calendars.models import Calendar
 from providers import audit, grants, oauth2, scheduler, tasks
 from providers.audit import Action, Actor
-from providers.base import ClientRegistration, HoldsSecrets
+from providers.base import ClientRegistration, HoldsSecrets, OAuth2Provider
 from providers.models import AuthorizationRequest, ProviderConfiguration, ProviderConnection
 from talkover.encryption import seal
 from talkover.environments.models import User
@@ -145,6 +145,7 @@ def disconnect(*, connection: ProviderConnection, actor: Actor) -> None:
             outcome="connection_removed",
             code_verifier="",
             code="",
+            entered="",
             result_code_digest=None,
         )
         audit.record(locked, Action.DISCONNECTED, actor=actor)
@@ -157,7 +158,9 @@ def note_failure(request: AuthorizationRequest, code: str, *, actor: Actor) -> N
     A connection that was authorised before stays as it was.
     """
     now = timezone.now()
-    AuthorizationRequest.objects.filter(pk=request.pk).update(outcome=code, code_verifier="")
+    AuthorizationRequest.objects.filter(pk=request.pk).update(
+        outcome=code, code_verifier="", entered=""
+    )
     ProviderConnection.objects.filter(
         pk=request.connection_id,
         account_subject="",
@@ -280,8 +283,12 @@ def _request_authorization(
     return Begun(connection=connection, authorization_url=url)
 
 
-def snapshot(request: AuthorizationRequest) -> ClientRegistration:
-    """Client and endpoints as they are now, for the length of the handshake. Raises UnsealError."""
+def snapshot(request: AuthorizationRequest) -> ClientRegistration | None:
+    """Client and endpoints as they are now, for the length of the handshake; None of a provider
+    without OAuth. Raises UnsealError.
+    """
+    if not isinstance(request.configuration.provider, OAuth2Provider):
+        return None
     registration = request.configuration.registration()
     request.client_id = registration.client_id
     request.endpoints = dataclasses.asdict(registration.endpoints)
@@ -289,10 +296,15 @@ def snapshot(request: AuthorizationRequest) -> ClientRegistration:
     return registration
 
 
-def mint(request: AuthorizationRequest, registration: ClientRegistration) -> str:
-    """Give the request a new state and verifier (not saved); returns the provider's URL."""
+def mint(request: AuthorizationRequest, registration: ClientRegistration | None) -> str:
+    """Give the request a new state and verifier (not saved); returns where the person goes: the
+    provider's page, or without a registration our credential page.
+    """
     state, verifier = oauth2.new_state(), oauth2.new_code_verifier()
     request.state_digest = secret_digest(state)
+    if registration is None:
+        query = urlencode({"state": state})
+        return f"{settings.PUBLIC_BASE_URL}{reverse('connect-credentials')}?{query}"
     seal(request, "code_verifier", verifier)
     return oauth2.authorization_url(
         request.configuration.oauth2_provider,

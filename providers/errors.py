@@ -79,6 +79,33 @@ class AuthorizationRevoked(ProviderError):
     permanent = True
 
 
+class CredentialsRejected(ProviderError):
+    """The server refuses the user name or the password that a person has just entered."""
+
+    code = "credentials_rejected"
+    permanent = True
+
+
+class NotACalendar(ProviderError):
+    """What answers at the address that a person entered is no calendar and no calendar server."""
+
+    code = "not_a_calendar"
+    permanent = True
+
+
+class CertificateInvalid(ProviderUnavailable):
+    """The server's certificate ran out, is another host's, or is signed by nobody known."""
+
+    code = "certificate_invalid"
+
+
+class NoCalendars(ProviderError):
+    """The account was reached, and has no calendar of events."""
+
+    code = "no_calendars"
+    permanent = True
+
+
 class CodeRejected(ProviderError):
     """The token endpoint refused the authorization code (`invalid_grant` on exchange)."""
 

@@ -25,7 +25,7 @@ from django.utils import timezone
 from providers import audit, oauth2
 from providers.activation import Refused, activate, registration_of
 from providers.audit import Action, Actor
-from providers.base import HoldsSecrets
+from providers.base import HoldsSecrets, OAuth2Provider
 from providers.connect import note_failure, secret_digest
 from providers.errors import Misconfigured, ProviderError
 from providers.models import AuthorizationRequest, ProviderConnection
@@ -57,6 +57,7 @@ _ANSWER_ERRORS = {
     "invalid_scope": "provider_misconfigured",
     "unauthorized_client": "provider_misconfigured",
     "unsupported_response_type": "provider_misconfigured",
+    "too_many_tries": "too_many_tries",  # from our own credential page
 }
 
 
@@ -225,9 +226,8 @@ def _consume(mine: QuerySet[AuthorizationRequest], state: str) -> AuthorizationR
 def _check_answer(request: AuthorizationRequest, answer: Answer) -> None:
     _check_time(request.expires_at)
     _check_browser(request, answer)
-    oauth2.check_issuer(
-        request.configuration.oauth2_provider, registration_of(request), answer.issuer
-    )
+    if isinstance(provider := request.configuration.provider, OAuth2Provider):
+        oauth2.check_issuer(provider, registration_of(request), answer.issuer)
     if answer.error:
         if answer.code:
             raise Refused("invalid_request")

@@ -71,7 +71,7 @@ def open_ticket(ticket: str, cookies: Mapping[str, str], *, address: str | None)
     """
     actor = Actor.of_browser(address)
     request = find_ticket(ticket)
-    if request.opened_at is not None and not _is_bound_to(request, cookies):
+    if request.opened_at is not None and not is_bound_to(request, cookies):
         _give_up(request, actor)
         raise TicketRefused("opened_elsewhere")
     if request.consumed_at is not None:
@@ -81,8 +81,7 @@ def open_ticket(ticket: str, cookies: Mapping[str, str], *, address: str | None)
     first = request.opened_at is None
     request.opened_at = timezone.now()
     request.browser_digest = secret_digest(secret)
-    registration = snapshot(request)
-    url = mint(request, registration)
+    url = mint(request, snapshot(request))
     with transaction.atomic():
         taken = AuthorizationRequest.objects.filter(
             pk=request.pk, consumed_at__isnull=True, **seen
@@ -126,6 +125,7 @@ def browser_cookie(request: AuthorizationRequest) -> str:
     return f"{prefix}connect-{request.pk.hex}"
 
 
-def _is_bound_to(request: AuthorizationRequest, cookies: Mapping[str, str]) -> bool:
+def is_bound_to(request: AuthorizationRequest, cookies: Mapping[str, str]) -> bool:
+    """Whether these are the cookies of the browser that opened the request's ticket."""
     given = cookies.get(browser_cookie(request), "")
     return hmac.compare_digest(secret_digest(given), request.browser_digest)

@@ -176,10 +176,10 @@ def expire_attempts() -> int:
 
 
 def wipe_expired_requests() -> int:
-    """Take the secrets from authorization requests that ran out: verifier, parked code."""
+    """Take the secrets from authorization requests that ran out: verifier, code, credentials."""
     over = AuthorizationRequest.objects.filter(expires_at__lte=timezone.now())
-    return over.exclude(code="", code_verifier="", result_code_digest=None).update(
-        code="", code_verifier="", result_code_digest=None
+    return over.exclude(code="", code_verifier="", entered="", result_code_digest=None).update(
+        code="", code_verifier="", entered="", result_code_digest=None
     )
 
 

@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from providers import pages, push, views
+from providers import credential_page, pages, push, views
 
 urlpatterns = [
     path(
         "oauth/callback/<slug:kind>/<uuid:configuration_id>", views.callback, name="oauth-callback"
     ),
     path("connect", views.start, name="connect-start"),
+    path("connect/credentials", credential_page.credentials, name="connect-credentials"),
     path("push/<slug:kind>/<uuid:channel_id>", push.receive, name="push"),
     path("oauth/error/<slug:code>", views.connect_error, name="connect-error"),
     path("", pages.home, name="home"),

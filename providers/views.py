@@ -24,6 +24,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from providers import causes, handshake, opening
+from providers.base import OAuth2Provider
 from providers.models import AuthorizationRequest, ProviderConfiguration
 from providers.registry import UnknownKind
 from talkover.api.addresses import client_address
@@ -217,8 +218,12 @@ def render_before_provider(
 
 
 def _origin(configuration: ProviderConfiguration) -> str:
-    """Where the configuration's authorization page is; empty when that cannot be told."""
+    """Where the configuration's authorization page is; empty when that cannot be told, or it is
+    our own.
+    """
     try:
+        if not isinstance(configuration.provider, OAuth2Provider):
+            return ""
         parts = urlsplit(configuration.endpoints().authorization)
     except UnknownKind:
         return ""

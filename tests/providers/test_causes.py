@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from providers import errors, sync_reader, sync_writer
+from providers import errors, run_writer, sync_reader
 from providers.causes import CAUSES, explain
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def all_codes() -> set[str]:
-    modules = (errors, sync_reader, sync_writer)
+    modules = (errors, sync_reader, run_writer)
     codes = {
         value.code
         for module in modules
