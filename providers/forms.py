@@ -9,6 +9,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db.models import QuerySet
 
 from providers import registry
+from providers.base import OAuth2Provider
 from providers.models import ProviderConfiguration
 from talkover.encryption import seal
 
@@ -105,8 +106,21 @@ class ProviderConfigurationForm(_ConfigurationForm):
         if isinstance(kind := self.fields.get("kind"), forms.ChoiceField):
             kind.choices = [(name, registry.get_provider(name).name) for name in registry.kinds()]
         if (secret := self.fields.get("new_client_secret")) and self.instance._state.adding:
-            secret.required = True
-            secret.help_text = "Kept encrypted and never shown."
+            secret.help_text = "Kept encrypted and never shown. Not for CalDAV and feeds."
+
+    def clean(self) -> dict[str, Any] | None:
+        """A new registration comes with its secret."""
+        cleaned = super().clean()
+        kind = self.cleaned_data.get("kind", "")
+        if (
+            self.instance._state.adding
+            and "new_client_secret" in self.fields
+            and not self.cleaned_data.get("new_client_secret")
+            and kind in registry.kinds()
+            and isinstance(registry.get_provider(kind), OAuth2Provider)
+        ):
+            self.add_error("new_client_secret", "Enter the secret that the provider gave.")
+        return cleaned
 
     def _update_errors(self, errors: ValidationError) -> None:
         """The model checks all its fields; what this form does not have is named above it."""

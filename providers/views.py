@@ -24,7 +24,6 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from providers import causes, handshake, opening
-from providers.base import OAuth2Provider
 from providers.models import AuthorizationRequest, ProviderConfiguration
 from providers.registry import UnknownKind
 from talkover.api.addresses import client_address
@@ -222,8 +221,6 @@ def _origin(configuration: ProviderConfiguration) -> str:
     our own.
     """
     try:
-        if not isinstance(configuration.provider, OAuth2Provider):
-            return ""
         parts = urlsplit(configuration.endpoints().authorization)
     except UnknownKind:
         return ""

@@ -78,7 +78,7 @@ def check_configurations() -> Iterator[Finding]:
                 "Mend the registration (change_provider, or at the provider), then resume it in"
                 " the admin.",
             )
-        if not row.client_secret:
+        if row.uses_oauth2 and not row.client_secret:
             yield finding(
                 f"{where} has no client secret.",
                 f"Run: manage.py change_provider '{row.environment}' {row.identifier}"

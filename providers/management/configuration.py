@@ -94,10 +94,11 @@ def represent(configuration: ProviderConfiguration) -> dict[str, Any]:
 def describe(configuration: ProviderConfiguration, done: str) -> str:
     """For people: what was done, and what is left to do at the provider."""
     name = registry.get_provider(configuration.kind).name
-    lines = [
-        f"{done} {configuration.identifier} ({name}, {configuration.pk}).",
-        f"Register this redirect URI at the provider: {callback_url(configuration)}",
-    ]
+    lines = [f"{done} {configuration.identifier} ({name}, {configuration.pk})."]
+    if not configuration.uses_oauth2:
+        lines.append("People enter their credentials on a page of this service.")
+        return "\n".join(lines)
+    lines.append(f"Register this redirect URI at the provider: {callback_url(configuration)}")
     if not configuration.client_secret:
         lines.append("There is no client secret yet: change_provider … --client-secret-stdin")
     return "\n".join(lines)

@@ -17,6 +17,9 @@ from talkover.environments.models import Environment
 ENDPOINT_FIELDS = ("authorization", "token", "revocation", "userinfo", "api_root", "issuer")
 
 
+_NO_ENDPOINTS = Endpoints(*[""] * len(ENDPOINT_FIELDS))
+
+
 class ProviderConfiguration(models.Model):
     """One provider as one environment has registered it; the API calls it by `identifier`."""
 
@@ -38,7 +41,8 @@ class ProviderConfiguration(models.Model):
     )
     kind = models.CharField(max_length=32)
     display_name = models.CharField(max_length=255)
-    client_id = models.CharField(max_length=255)
+    # Providers that are reached with what a person enters need no registration.
+    client_id = models.CharField(max_length=255, blank=True)
     client_secret = SealedField(blank=True, editable=False)
     scopes = models.JSONField(
         default=list, blank=True, help_text="Empty: what reading calendars needs."
@@ -83,6 +87,8 @@ class ProviderConfiguration(models.Model):
         problems: dict[str, str] = {}
         if self.kind not in registry.kinds():
             problems["kind"] = f"Unknown kind. Known: {', '.join(registry.kinds())}."
+        elif self.uses_oauth2 and not self.client_id:
+            problems["client_id"] = "Enter the client id that the provider gave."
         for name in ENDPOINT_FIELDS:
             url = getattr(self, f"{name}_endpoint")
             if url and (problem := check_endpoint(url)):
@@ -107,9 +113,17 @@ class ProviderConfiguration(models.Model):
             raise TypeError(f"{self.kind} is not reached by OAuth.")
         return provider
 
+    @property
+    def uses_oauth2(self) -> bool:
+        """Whether it takes a registration at the provider. Raises registry.UnknownKind."""
+        return isinstance(self.provider, OAuth2Provider)
+
     def endpoints(self) -> Endpoints:
-        """The provider's own endpoints, with this configuration's overrides."""
-        own = self.oauth2_provider.endpoints
+        """The provider's own endpoints, with this configuration's overrides; empty without OAuth.
+
+        Raises registry.UnknownKind.
+        """
+        own = self.oauth2_provider.endpoints if self.uses_oauth2 else _NO_ENDPOINTS
         return Endpoints(
             **{
                 name: getattr(self, f"{name}_endpoint") or getattr(own, name)
@@ -118,7 +132,9 @@ class ProviderConfiguration(models.Model):
         )
 
     def requested_scopes(self) -> tuple[str, ...]:
-        return tuple(self.scopes) or self.oauth2_provider.default_scopes
+        if self.scopes or not self.uses_oauth2:
+            return tuple(self.scopes)
+        return self.oauth2_provider.default_scopes
 
     def registration(self) -> ClientRegistration:
         """Client and endpoints as one unit, the secret in clear. Raises UnsealError."""

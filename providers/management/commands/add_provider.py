@@ -15,7 +15,7 @@ class Command(OperatorCommand):
         parser.add_argument("environment", metavar="ENV", help="id or name")
         parser.add_argument("identifier", metavar="IDENTIFIER", help="what the API calls it")
         parser.add_argument("--kind", required=True, choices=registry.kinds())
-        parser.add_argument("--client-id", required=True)
+        parser.add_argument("--client-id", help="what the provider gave; not for CalDAV and feeds")
         parser.add_argument("--inactive", action="store_true", help="do not offer it yet")
         settings.add_settings(parser)
 

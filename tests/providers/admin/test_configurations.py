@@ -49,7 +49,8 @@ def test_adding_a_configuration(root: Client, environment: Environment) -> None:
 
 def test_adding_needs_a_secret_and_a_known_kind(root: Client, environment: Environment) -> None:
     for change, words in [
-        ({"new_client_secret": ""}, "This field is required."),
+        ({"new_client_secret": ""}, "Enter the secret that the provider gave."),
+        ({"client_id": ""}, "Enter the client id that the provider gave."),
         ({"kind": "strange"}, "strange is not one of the available choices"),
         ({"identifier": "Not Good"}, "Use lower-case letters"),
         ({"token_endpoint": "http://internal.example/token"}, "Plain http is refused."),
