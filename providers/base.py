@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, NoReturn, Protocol
 
@@ -298,6 +298,8 @@ class Provider(ABC):
     kind: ClassVar[str]
     name: ClassVar[str]
     capabilities: ClassVar[frozenset[Capability]]
+    # What the provider wants between two syncs of a calendar that nobody has asked for.
+    shortest_interval: ClassVar[timedelta] = timedelta(0)
 
     @abstractmethod
     def fetch_account(self, http: Http, access: Access) -> Account:

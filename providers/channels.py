@@ -276,7 +276,7 @@ def _poll_again(source: ExternalCalendar) -> None:
     """Without a channel the next sync must not wait as long as with one."""
     now = timezone.now()
     if not _working(source, now).exists():
-        soon = scheduler.next_regular(now)
+        soon = scheduler.next_regular(now, changed_at=source.changed_at)
         ExternalCalendar.objects.filter(pk=source.pk, next_sync_at__gt=soon).exclude(
             blocked_until__gt=now
         ).update(next_sync_at=soon)

@@ -267,7 +267,11 @@ class ObjectWriter(RunWriter):
                 "heartbeat_at": timezone.now(),
             }
             if is_last and not self._full:
-                progress |= self._finish(cursor=page.next_cursor, events_synced=self._count(gone))
+                progress |= self._finish(
+                    cursor=page.next_cursor,
+                    events_synced=self._count(gone),
+                    changed=gone > 0,
+                )
             self._write_run(progress)
             if self._full and seen:
                 SyncRunPage.objects.create(run=run, number=run.pages + 1, external_ids=seen)
@@ -291,10 +295,10 @@ class ObjectWriter(RunWriter):
     def _remove(self, ids: list[str]) -> int:
         return self._let_go(_Portion(removed=ids), ())
 
-    def _finish_listing(self, *, cursor: str, quarantined: int) -> dict[str, Any]:
+    def _finish_listing(self, *, cursor: str, quarantined: int, changed: bool) -> dict[str, Any]:
         """Also of objects that stay, what the window has left behind goes."""
         Event.objects.filter(source=self._source, end_at__lte=self.run.window_start).delete()
-        return super()._finish_listing(cursor=cursor, quarantined=quarantined)
+        return super()._finish_listing(cursor=cursor, quarantined=quarantined, changed=changed)
 
 
 def _objects_of(events: list[RemoteEvent], refused: list[str]) -> set[str]:

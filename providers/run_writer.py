@@ -91,7 +91,9 @@ class RunWriter(ABC):
                 }
                 if len(unseen) < SWEEP_BATCH:
                     progress |= self._finish_listing(
-                        cursor=self.run.next_cursor, quarantined=self._source.quarantined_count
+                        cursor=self.run.next_cursor,
+                        quarantined=self._source.quarantined_count,
+                        changed=bool(removed),
                     )
                 self._write_run(progress)
             self._note_committed(progress)
@@ -142,23 +144,29 @@ class RunWriter(ABC):
         times = list(earlier.values_list("started_at", flat=True))
         return len(times) >= EMPTY_LISTINGS - 1 and timezone.now() - min(times) >= EMPTY_FOR
 
-    def _finish_listing(self, *, cursor: str, quarantined: int) -> dict[str, Any]:
+    def _finish_listing(self, *, cursor: str, quarantined: int, changed: bool) -> dict[str, Any]:
         """The end of a full listing, as `_finish`: now the rows can be counted."""
         quarantine.sweep(lease=self._lease, listing=self.run.listing, count=quarantined)
         SyncRunPage.objects.filter(run=self.run).delete()
         live = Event.objects.filter(source=self._source).exclude(status=Event.Status.CANCELLED)
-        return self._finish(cursor=cursor, events_synced=live.count())
+        return self._finish(cursor=cursor, events_synced=live.count(), changed=changed)
 
-    def _finish(self, *, cursor: str, events_synced: Any) -> dict[str, Any]:
-        """The end of the run, inside the caller's transaction: the cursor moves last."""
+    def _finish(self, *, cursor: str, events_synced: Any, changed: bool) -> dict[str, Any]:
+        """The end of the run, inside the caller's transaction: the cursor moves last.
+
+        `changed`: whether this transaction changes any event.
+        """
         now = timezone.now()
         source, run = self._source, self.run
+        changed = changed or run.events_changed > 0 or run.events_removed > 0
+        changed_at = now if changed else source.changed_at
         changes: dict[str, Any] = {
             "cursor": cursor,
             "window_start": run.window_start,
             "window_end": run.window_end,
             "unfinished": False,
             "last_sync_at": now,
+            "changed_at": changed_at,
             "events_synced": events_synced,
             "failures": 0,
             "blocked_until": None,
@@ -176,7 +184,12 @@ class RunWriter(ABC):
                 actor=audit.Actor.system(),
                 details={"external_calendar_id": source.external_id},
             )
-        next_sync_at = scheduler.next_regular(now, watched=self._lease.watched)
+        next_sync_at = scheduler.next_regular(
+            now,
+            watched=self._lease.watched,
+            changed_at=changed_at,
+            at_least=source.connection.configuration.provider.shortest_interval,
+        )
         # A listing that was resumed shows the calendar as it was when it began (a page token is of
         # that moment): wishes that came since want another one.
         seen = run.wishes

@@ -68,6 +68,8 @@ _delivering = NotificationChannel.objects.filter(
 ).order_by()
 # Of several that took the last slot at once, one looks so often whether the others give it back.
 LOOKS_AFTER_SECONDS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+# A calendar that was quiet for so long is asked after this part of it: after a day in an hour.
+PART_OF_SILENCE = 1 / 24
 # What one call for many calendars sends at once; the dispatcher sends the rest, in order.
 MOST_WISHES = 50
 
@@ -302,16 +304,27 @@ def revoke_leases(connection_id: uuid.UUID) -> None:
     )
 
 
-def next_regular(now: datetime, *, watched: bool = False) -> datetime:
+def next_regular(
+    now: datetime,
+    *,
+    watched: bool = False,
+    changed_at: datetime | None = None,
+    at_least: timedelta = timedelta(0),
+) -> datetime:
     """When a calendar that is well is synced again: the interval, spread by a quarter each way.
 
-    Notifications get lost, so a `watched` one is asked for changes as well, only less often.
+    The longer nothing has changed in it (`changed_at`: when a sync last found something), the less
+    often it is asked. Notifications get lost, so a `watched` one is asked as well, only less often.
+    `at_least` is what the provider wants between two syncs: never less, whatever the spread.
     """
-    interval = settings.SYNC_INTERVAL_SECONDS
+    shortest = settings.SYNC_INTERVAL_SECONDS
+    quiet = (now - changed_at).total_seconds() if changed_at else 0.0
+    interval = max(shortest, min(quiet * PART_OF_SILENCE, settings.SYNC_INTERVAL_QUIET_SECONDS))
     if watched:
         interval = max(interval, settings.SYNC_INTERVAL_WITH_PUSH_SECONDS)
-    seconds = interval * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
-    return now + timedelta(seconds=seconds)
+    spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+    floor = at_least * random.uniform(1, 1 + JITTER)  # noqa: S311
+    return now + max(timedelta(seconds=interval * spread), floor)
 
 
 def back_off(failures: int, *, most: timedelta = LONGEST_BACK_OFF) -> timedelta:

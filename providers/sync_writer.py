@@ -118,7 +118,9 @@ class PageWriter(RunWriter):
             if self._full and not self._compare and not difference.next_page_token:
                 # Nothing was there before: nothing can be left to sweep.
                 progress |= self._finish_listing(
-                    cursor=difference.next_cursor, quarantined=kept.count
+                    cursor=difference.next_cursor,
+                    quarantined=kept.count,
+                    changed=changed > 0,
                 )
             self._write_run(progress)
             # What could not be read is there nevertheless: its last good row stays.
@@ -145,7 +147,11 @@ class PageWriter(RunWriter):
         if difference.next_page_token:
             self._lease.hold(unfinished=True, events_synced=events_synced)
             return {}
-        return self._finish(cursor=difference.next_cursor, events_synced=events_synced)
+        return self._finish(
+            cursor=difference.next_cursor,
+            events_synced=events_synced,
+            changed=bool(difference.changed or difference.removed),
+        )
 
     def _unseen(self) -> list[str]:
         return self._unseen_in(Event, "external_id", "source_id")

@@ -52,6 +52,8 @@ class ExternalCalendar(models.Model):
     unfinished = models.BooleanField(default=False, editable=False)
 
     last_sync_at = models.DateTimeField(null=True, blank=True)
+    # When a sync last found something new: quiet calendars are asked less often.
+    changed_at = models.DateTimeField(null=True, editable=False)
     last_full_sync_at = models.DateTimeField(null=True, blank=True)
     events_synced = models.PositiveBigIntegerField(default=0)
     # How many rows QuarantinedEvent has: loaded with the lease, so that a sync without any asks for

@@ -157,6 +157,23 @@ def test_revoking_takes_the_lease_away() -> None:
         lease.hold()
 
 
+@pytest.mark.parametrize(
+    ("quiet", "seconds"),
+    [(0, 300), (7200, 300), (14_400, 600), (86_400, 1800), (8_640_000, 1800)],
+)
+def test_quiet_calendars_are_asked_less_often(quiet: int, seconds: int) -> None:
+    now = timezone.now()
+    for _ in range(50):
+        at = scheduler.next_regular(now, changed_at=now - timedelta(seconds=quiet))
+        assert 0.74 * seconds < (at - now).total_seconds() < 1.26 * seconds
+
+
+def test_a_provider_is_left_alone_as_long_as_it_wants() -> None:
+    now, hour = timezone.now(), timedelta(hours=1)
+    for _ in range(50):
+        assert hour <= scheduler.next_regular(now, at_least=hour) - now <= 1.26 * hour
+
+
 def test_waits() -> None:
     for _ in range(50):
         regular = scheduler.next_regular(timezone.now()) - timezone.now()

@@ -299,3 +299,23 @@ def test_the_history_is_kept_to_a_number(
         last = run(source)
     assert SyncRun.objects.count() == 6
     assert SyncRun.objects.first() == last
+
+
+def test_when_something_changed_is_known(
+    source: ExternalCalendar, provider: ScriptedProvider
+) -> None:
+    provider.put(remote_event("a"))
+    assert changes_after(source)
+    assert not changes_after(source)
+    provider.put(remote_event("a", version=2))
+    assert changes_after(source)
+    assert not changes_after(source)
+    provider.delete("a")
+    assert changes_after(source)
+
+
+def changes_after(source: ExternalCalendar) -> bool:
+    """Whether a sync now is one that finds something new."""
+    before = source.changed_at
+    run(source)
+    return source.changed_at != before
