@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -37,6 +37,11 @@ logger = logging.getLogger(__name__)
 
 # In the cache: when due calendars were last looked for, in epoch seconds.
 LAST_DISPATCH = "last-dispatch"
+# A message carries so many calendars at most, once there are enough due to keep all workers at it.
+MOST_CARRIED = 25
+MESSAGES_FOR_MANY = 20
+# So long a worker goes on with what one message brought, or with the next of the same crowd.
+CARRIED_SECONDS = 2.0
 # So many hints are on their way at most; a dispatch fills up what was used, seconds apart.
 MOST_HINTS = 1000
 KEEP_RUNS_FOR = timedelta(days=30)
@@ -90,12 +95,28 @@ def notify_account(connection: ProviderConnection, *, address_verified: bool) ->
 
 
 @shared_task(name="providers.tasks.sync_external_calendar")
-def sync_external_calendar(external_calendar_id: str, crowded: bool = False) -> None:
-    """One sync run. Does nothing if it is not due, somebody else is at it, or it is gone.
+def sync_external_calendar(
+    external_calendar_id: str, crowded: bool = False, others: Sequence[str] = ()
+) -> None:
+    """Sync runs, one after the other: of this external calendar, and of the `others`, which are of
+    the same configuration. Does nothing for one that is not due, or gone, or with somebody else.
 
     `crowded`: more of its configuration wait than may run at once, and the next takes its place.
+    After CARRIED_SECONDS the rest goes on as a message: whoever is free takes it.
     """
-    sync.run(external_calendar_id, afterwards=_send_next if crowded else None)
+    until = time.monotonic() + CARRIED_SECONDS
+    waiting = [claims.Claim(uuid.UUID(pk), crowded) for pk in (external_calendar_id, *others)]
+
+    def wait_for_the_place(lease: scheduler.Lease) -> None:
+        waiting.extend(claims.claim_next(lease.external_calendar.connection.configuration_id))
+
+    begun = False
+    try:
+        while waiting and not (begun and time.monotonic() > until):
+            begun, claim = True, waiting.pop(0)
+            sync.run(claim.pk, afterwards=wait_for_the_place if claim.crowded else None)
+    finally:
+        _send_hints(waiting)
 
 
 @shared_task(name="providers.tasks.dispatch_due_syncs")
@@ -279,22 +300,23 @@ def _enqueue(task: Any, ids: Iterable[uuid.UUID]) -> bool:
     return all(_send(task, str(pk), expires=expires) for pk in ids)
 
 
-def _send_next(lease: scheduler.Lease) -> None:
-    """A run of a crowded configuration has ended: its place is the next one's."""
-    _send_hints(claims.claim_next(lease.external_calendar.connection.configuration_id))
+def _send_hints(found: Sequence[claims.Claim]) -> bool:
+    """Send a hint each; False if the broker is away. The scheduler will find them still due.
 
-
-def _send_hints(found: Iterable[claims.Claim]) -> bool:
-    """Send one hint each; False if the broker is away. The scheduler will find them still due."""
+    When a configuration is alone and many of its calendars are due, a message carries several.
+    """
     # Expired when the next hint may be sent: a full queue holds one hint a calendar, not more.
     expires = scheduler.QUEUED_FOR.total_seconds()
-    return all(
-        _send(sync_external_calendar, str(pk), *((True,) if crowded else ()), expires=expires)
-        for pk, crowded in found
-    )
+    alone = [str(claim.pk) for claim in found if not claim.crowded]
+    size = max(1, min(MOST_CARRIED, len(alone) // MESSAGES_FOR_MANY))
+    messages: list[tuple[Any, ...]] = [(str(claim.pk), True) for claim in found if claim.crowded]
+    for begin in range(0, len(alone), size):
+        first, *others = alone[begin : begin + size]
+        messages.append((first, False, others) if others else (first,))
+    return all(_send(sync_external_calendar, *message, expires=expires) for message in messages)
 
 
-def _send(task: Any, *arguments: str | bool, expires: float | None = None) -> bool:
+def _send(task: Any, *arguments: Any, expires: float | None = None) -> bool:
     try:
         task.apply_async(arguments, expires=expires)
     except (KombuError, OSError) as error:

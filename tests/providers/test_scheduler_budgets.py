@@ -130,6 +130,7 @@ def test_the_run_that_ends_sends_the_next_hint(
     source, _other = make_source(), make_source()
     calendars = [source, *make_siblings(source, 9)]
     sent: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(tasks, "CARRIED_SECONDS", 0.0)
     monkeypatch.setattr(
         tasks.sync_external_calendar, "apply_async", lambda message, **_: sent.append(message)
     )
@@ -152,6 +153,7 @@ def test_the_next_hint_is_sent_whatever_becomes_of_the_run(
     source = make_source(configuration={"sync_budget": 1})
     [other] = make_siblings(source, 1)
     sent: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(tasks, "CARRIED_SECONDS", 0.0)
     monkeypatch.setattr(
         tasks.sync_external_calendar, "apply_async", lambda message, **_: sent.append(message)
     )
@@ -163,6 +165,38 @@ def test_the_next_hint_is_sent_whatever_becomes_of_the_run(
     with pytest.raises(ZeroDivisionError):
         tasks.sync_external_calendar(str(source.pk), True)
     assert sent == [(str(other.pk), True)]
+
+
+def test_a_worker_goes_on_with_the_next_of_a_crowd(
+    provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_source(configuration={"sync_budget": 1})
+    make_siblings(source, 5)
+    sent: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(
+        tasks.sync_external_calendar, "apply_async", lambda message, **_: sent.append(message)
+    )
+    tasks.sync_external_calendar(str(source.pk), True)
+    assert sent == []
+    assert not ExternalCalendar.objects.filter(next_sync_at__lte=timezone.now()).exists()
+
+
+def test_a_message_carries_many_of_a_lone_configuration(
+    provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_source()
+    make_siblings(source, 79)
+    sent: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(
+        tasks.sync_external_calendar, "apply_async", lambda message, **_: sent.append(message)
+    )
+    assert tasks.dispatch_due_syncs() == 80
+    assert [1 + len(others) for _first, _crowded, others in sent] == [4] * tasks.MESSAGES_FOR_MANY
+    monkeypatch.setattr(tasks, "CARRIED_SECONDS", 0.0)
+    first, crowded, others = sent.pop()
+    tasks.sync_external_calendar(first, crowded, others)
+    # Its time was over after one: the others are a message each, for whoever is free.
+    assert sent[-3:] == [(pk,) for pk in others]
 
 
 def test_many_wishes_at_once_are_sent_in_parts() -> None:

@@ -139,8 +139,9 @@ def test_the_task_runs_one_sync(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         sync, "run", lambda *arguments, **options: seen.append((*arguments, options))
     )
-    tasks.sync_external_calendar.apply(("some id",), throw=True)
-    assert seen == [("some id", {"afterwards": None})]
+    pk = uuid.uuid4()
+    tasks.sync_external_calendar.apply((str(pk),), throw=True)
+    assert seen == [(pk, {"afterwards": None})]
 
 
 def test_beat_asks_for_tasks_that_exist() -> None:
