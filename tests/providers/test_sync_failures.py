@@ -15,6 +15,7 @@ from providers.base import EventQuery
 from providers.errors import (
     AccessTokenRejected,
     AddressBlocked,
+    AccountUnsuitable,
     AuthorizationRevoked,
     CalendarForbidden,
     CalendarNotFound,
@@ -117,6 +118,7 @@ def wait(source: ExternalCalendar) -> float:
         (AuthorizationRevoked("gone"), REAUTHORIZE),
         (ScopeMissing("unticked"), ERROR),
         (CalendarForbidden("no access"), ERROR),
+        (AccountUnsuitable("no mailbox", code="mailbox_missing"), ERROR),
         (PolicyRefused("administrator"), ERROR),
     ],
 )
