@@ -140,7 +140,7 @@ def test_who_is_told_is_logged(me: Client, updates: str) -> None:
 @pytest.mark.parametrize(
     "query", [{"sendUpdates": "everybody"}, {"conferenceDataVersion": "2"}, {"sendUpdates": ""}]
 )
-def test_parameters_that_are_none(me: Client, query: dict[str, str]) -> None:
+def test_parameters_that_are_none(me: Client, query: dict[str, Any]) -> None:
     answer = me.api("POST", EVENTS, hour(1, "09:00"), **query)
     assert (answer.status, answer.reason) == (400, "invalid")
     assert me.all_events()[0] == []
