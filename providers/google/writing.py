@@ -113,7 +113,7 @@ class WritesGoogleEvents(WritesEvents):
             return
         parameters = {"sendUpdates": _updates(notify=notify)}
         response = send(http, "DELETE", url, parameters, access.secret, etag=etag)
-        if response.status in {200, 204}:
+        if response.status == 204 or (response.status == 200 and not response.body):
             return
         refusal = _refusal(http, access, calendar_id, response, {})
         if not isinstance(refusal, EventNotFound):
