@@ -170,6 +170,25 @@ class WorkingLocation(Wire):
     office_location: Place | None = None
 
 
+class OutOfOffice(Wire):
+    auto_decline_mode: str = ""
+    decline_message: str = ""
+
+
+class FocusTime(Wire):
+    auto_decline_mode: str = ""
+    decline_message: str = ""
+    chat_status: str = ""
+
+
+class Birthday(Wire):
+    """`contact` names a person of the People API; `custom_type_name` is what a `custom` day is."""
+
+    contact: str = ""
+    custom_type_name: str = ""
+    type: str = ""
+
+
 class Event(Wire):
     """An event, an occurrence of a series, or what is left of either.
 
@@ -207,10 +226,15 @@ class Event(Wire):
     conference_data: Conference | None = None
     private_copy: bool = False
     locked: bool = False
+    guests_can_invite_others: bool = True
     guests_can_modify: bool = False
+    guests_can_see_other_guests: bool = True
     reminders: Reminders | None = None
     source: Source | None = None
     working_location_properties: WorkingLocation | None = None
+    out_of_office_properties: OutOfOffice | None = None
+    focus_time_properties: FocusTime | None = None
+    birthday_properties: Birthday | None = None
     attachments: list[Attachment] = []
     event_type: str = ""
 
