@@ -199,7 +199,7 @@ class CalendarReadOnly(ProviderError):
 
 
 class EventChanged(ProviderError):
-    """The event is not what it was when it was read (a precondition failed): nothing was written."""
+    """The event is not what it was when it was read (a precondition): nothing was written."""
 
     code = "event_changed"
     permanent = True
@@ -220,7 +220,7 @@ class UnsupportedRecurrence(ProviderError):
 
 
 class MeetingUnavailable(ProviderError):
-    """The account has no meetings to make a link of, or the event's meeting cannot be changed so."""
+    """The account has no meetings to make a link of, or this meeting cannot be changed so."""
 
     code = "meeting_unavailable"
     permanent = True

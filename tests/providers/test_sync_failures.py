@@ -14,8 +14,8 @@ from providers import access, registry, scheduler, sync
 from providers.base import EventQuery
 from providers.errors import (
     AccessTokenRejected,
-    AddressBlocked,
     AccountUnsuitable,
+    AddressBlocked,
     AuthorizationRevoked,
     CalendarForbidden,
     CalendarNotFound,
