@@ -67,6 +67,30 @@ CAUSES: dict[str, Cause] = {
         "The account may not read the chosen calendar's events.",
         "Ask the calendar's owner to share its events, then connect again.",
     ),
+    "admin_consent_required": Cause(
+        "In this organisation only an administrator can allow this application.",
+        "Send the organisation's administrator the consent link; afterwards connect again.",
+    ),
+    "consent_required": Cause(
+        "The provider wants the permissions to be confirmed again.",
+        "Connect again and accept the permissions.",
+    ),
+    "interaction_required": Cause(
+        "The organisation asks for a fresh sign-in, such as with a second factor.",
+        "Connect again and finish every step of signing in.",
+    ),
+    "account_type_refused": Cause(
+        "Accounts of this kind, or of this organisation, cannot be connected here.",
+        "Connect again with another account: personal, or of the organisation that was meant.",
+    ),
+    "guest_account": Cause(
+        "The account is only a guest in this organisation and has no calendar there.",
+        "Connect again with an account of the organisation, or through the guest's own one.",
+    ),
+    "mailbox_missing": Cause(
+        "The account has no mailbox at the provider, and so no calendar.",
+        "Ask the administrator for a mailbox (a licence for Exchange Online), then connect again.",
+    ),
     # The handshake
     "invalid_request": Cause(
         "The answer of the provider's page was incomplete or damaged.",
@@ -177,6 +201,31 @@ CAUSES: dict[str, Cause] = {
     "provider_refused": Cause(
         "The provider refused the request.",
         "It is tried again by itself; if it lasts, tell the operator.",
+    ),
+    # Writing events
+    "calendar_read_only": Cause(
+        "The account may only read this calendar.",
+        "Ask the calendar's owner for the right to change it, or choose another calendar.",
+    ),
+    "event_changed": Cause(
+        "The event was changed at the provider meanwhile.",
+        "Read it again, and repeat the change if it is still wanted.",
+    ),
+    "event_not_found": Cause(
+        "The event does not exist at the provider any more.",
+        "Nothing to do, unless it was deleted by mistake.",
+    ),
+    "recurrence_unsupported": Cause(
+        "The provider cannot repeat an event in this way.",
+        "Choose another rule, or make single events.",
+    ),
+    "meeting_unavailable": Cause(
+        "The account has no online meetings, or this one cannot be changed so.",
+        "Write the event without asking for a meeting.",
+    ),
+    "notification_unavoidable": Cause(
+        "The provider would tell the attendees, and they were not to be told.",
+        "Allow notifications, or write the event without attendees.",
     ),
     # The operator
     "provider_misconfigured": Cause(

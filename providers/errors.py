@@ -152,6 +152,15 @@ class CalendarForbidden(ProviderError):
     permanent = True
 
 
+class AccountUnsuitable(ProviderError):
+    """The account has no calendars that could be read: it is of the wrong kind, a guest, or without
+    a mailbox. `code` says which.
+    """
+
+    code = "account_type_refused"
+    permanent = True
+
+
 class CursorExpired(ProviderError):
     """The sync token is no longer valid (Google: 410 fullSyncRequired): list everything again."""
 
@@ -179,4 +188,46 @@ class RequestRefused(ProviderError):
     """The provider refused a well-formed request for a reason no retry mends (other 4xx)."""
 
     code = "provider_refused"
+    permanent = True
+
+
+class CalendarReadOnly(ProviderError):
+    """The account may read the calendar, but not write in it."""
+
+    code = "calendar_read_only"
+    permanent = True
+
+
+class EventChanged(ProviderError):
+    """The event is not what it was when it was read (a precondition): nothing was written."""
+
+    code = "event_changed"
+    permanent = True
+
+
+class EventNotFound(ProviderError):
+    """The event does not exist at the provider, or no longer."""
+
+    code = "event_not_found"
+    permanent = True
+
+
+class UnsupportedRecurrence(ProviderError):
+    """The provider cannot repeat an event in this way; the detail says what it cannot do."""
+
+    code = "recurrence_unsupported"
+    permanent = True
+
+
+class MeetingUnavailable(ProviderError):
+    """The account has no meetings to make a link of, or this meeting cannot be changed so."""
+
+    code = "meeting_unavailable"
+    permanent = True
+
+
+class NotificationUnavoidable(ProviderError):
+    """The provider tells attendees by itself, and they were not to be told: nothing was written."""
+
+    code = "notification_unavoidable"
     permanent = True

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from providers import audit, outages, scheduler
 from providers.errors import (
+    AccountUnsuitable,
     AuthorizationRevoked,
     CalendarForbidden,
     CalendarNotFound,
@@ -106,7 +107,7 @@ def _outcome(error: Exception, *, source: ExternalCalendar, failures: int) -> Ou
     match error:
         case AuthorizationRevoked():
             return Outcome(code, None, status=ProviderConnection.Status.REAUTHORIZATION_REQUIRED)
-        case ScopeMissing() | PolicyRefused() | CalendarForbidden():
+        case ScopeMissing() | PolicyRefused() | CalendarForbidden() | AccountUnsuitable():
             return Outcome(code, None, status=ProviderConnection.Status.ERROR)
         case CalendarNotFound() if _not_found_before(source) >= NOT_FOUND_TIMES - 1:
             return Outcome(code, None, status=ProviderConnection.Status.ERROR)

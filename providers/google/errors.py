@@ -15,7 +15,10 @@ from providers.errors import (
     AccessTokenRejected,
     CalendarForbidden,
     CalendarNotFound,
+    CalendarReadOnly,
     CursorExpired,
+    EventChanged,
+    EventNotFound,
     InvalidResponse,
     Misconfigured,
     ProviderError,
@@ -46,6 +49,16 @@ _REASONS: dict[str, type[ProviderError]] = {
     "fullSyncRequired": CursorExpired,
     "updatedMinTooLongAgo": CursorExpired,
 }
+# What they mean for a request that writes. 409 is a conflict with another request of this moment.
+_WRITING: dict[tuple[int, str], type[ProviderError]] = {
+    (403, "forbidden"): CalendarReadOnly,
+    (403, "requiredAccessLevel"): CalendarReadOnly,
+    (404, "notFound"): EventNotFound,
+    (409, "conflict"): ProviderUnavailable,
+    (410, "deleted"): EventNotFound,
+    (412, "conditionNotMet"): EventChanged,
+}
+WRITING_SCOPE = "https://www.googleapis.com/auth/calendar.events"
 # These decide before the status does: an address that Google does not post to is refused with 401,
 # https://developers.google.com/workspace/calendar/api/guides/push
 _WATCH_REASONS = frozenset(
@@ -60,10 +73,35 @@ def failure(response: Response, *, resuming: bool = False) -> ProviderError:
     answers 400 or 410. An answer without Google's error body (HTML of a gateway, nothing) never
     says anything about a calendar or a grant.
     """
-    status, body = response.status, _error(response.body)
+    body = _error(response.body)
     reason = _reason(body)
-    kind = _kind(status, reason, known=body is not None, resuming=resuming)
-    error = kind(f"Google answered HTTP {status} {clean_text(reason, 60)}".rstrip() + ".")
+    kind = _kind(response.status, reason, known=body is not None, resuming=resuming)
+    return _made(kind, response, reason)
+
+
+def write_failure(response: Response) -> ProviderError:
+    """The same of a request that writes. QuotaExceeded is here also the limit on how many events,
+    invitations and calendars somebody makes, which takes hours to pass:
+    https://developers.google.com/workspace/calendar/api/guides/quota
+    """
+    reason = reason_of(response)
+    if response.status == 412:  # said of nothing but our If-Match, even with an empty body
+        return _made(EventChanged, response, reason)
+    kind = _WRITING.get((response.status, reason))
+    error = failure(response) if kind is None else _made(kind, response, reason)
+    if isinstance(error, ScopeMissing):
+        error.missing = (WRITING_SCOPE,)
+    return error
+
+
+def reason_of(response: Response) -> str:
+    """Google's reason for a refusal; empty when the answer gives none."""
+    return _reason(_error(response.body))
+
+
+def _made(kind: type[ProviderError], response: Response, reason: str) -> ProviderError:
+    said = f"Google answered HTTP {response.status} {clean_text(reason, 60)}".rstrip()
+    error = kind(f"{said}.")
     error.retry_after = retry_after_seconds(response.headers, datetime.now(UTC))
     return error
 

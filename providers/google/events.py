@@ -4,13 +4,17 @@ Rules of the resource: https://developers.google.com/workspace/calendar/api/v3/r
 
 `RemoteEvent.details` holds, only when they say something: `created`, `html_link`, `sequence`,
 `color_id`, `event_label_id`, `recurrence`, `attendees_omitted`, `end_time_unspecified`,
-`guests_can_modify`, `private_copy`, `locked` as Google has them; `creator_email`,
+`guests_can_modify`, `private_copy`, `locked` as Google has them; `guests_can_invite_others` and
+`guests_can_see_other_guests`, when they may not; `creator_email`,
 `organizer_name`, `organizer_self`; `end_time_zone` (when it differs from the start's);
 `unknown_time_zone` (a name that is no IANA zone; UTC stands in); `hangout_link` (when it is not the
-meeting URL); `conference` {id, name, notes, entry_points}; `guest_notes` [{email, comment,
+meeting URL); `conference` {id, name, notes, status, entry_points}, the status of a link that is
+`pending` or ended in `failure`; `guest_notes` [{email, comment,
 additional_guests}]; `extended_properties` {private, shared}; `reminders` [{method, minutes}];
 `source` {title, url}; `attachments` [{title, file_url, mime_type}]; `working_location` {type,
-label}; `cut` (names of texts that were shortened).
+label}; `out_of_office` {auto_decline_mode, decline_message}; `focus_time` {auto_decline_mode,
+decline_message, chat_status}; `birthday` {type, custom_type_name, contact}; `cut` (names of texts
+that were shortened).
 """
 
 from __future__ import annotations
@@ -37,8 +41,19 @@ _PLAIN = (
 )  # fmt: skip
 # What few events have, fetched at once to find out that there is nothing.
 _rare = attrgetter(
-    *_PLAIN, "extended_properties", "source", "attachments", "working_location_properties"
-)
+    *_PLAIN, "extended_properties", "source", "attachments", "working_location_properties",
+    "out_of_office_properties", "focus_time_properties", "birthday_properties",
+)  # fmt: skip
+_GUESTS_MAY = ("guests_can_invite_others", "guests_can_see_other_guests")
+_restricted = attrgetter(*_GUESTS_MAY)
+# Our name -> Google's, of what is taken as it is.
+_PARTS = {
+    "extended_properties": "extended_properties",
+    "source": "source",
+    "out_of_office": "out_of_office_properties",
+    "focus_time": "focus_time_properties",
+    "birthday": "birthday_properties",
+}
 _CODES = ("pin", "access_code", "meeting_code", "passcode", "password")
 _codes = attrgetter(*_CODES)
 
@@ -58,6 +73,8 @@ def to_remote(event: Event, *, calendar_zone: str, hides_details: bool = False) 
         details["sequence"] = event.sequence
     if any(_rare(event)):
         _add_rare(event, details)
+    if not all(_restricted(event)):
+        details.update({name: False for name in _GUESTS_MAY if not getattr(event, name)})
     reminders = event.reminders
     if reminders is not None and not reminders.use_default:
         details["reminders"] = [
@@ -159,6 +176,7 @@ def _meeting(event: Event, details: dict[str, Any]) -> str:
         "id": conference.conference_id,
         "name": solution.name if solution else "",
         "notes": conference.notes,
+        "status": "" if conference.status == "success" else conference.status,
         "entry_points": [_entry_point(point) for point in points],
     }
     if told := {name: value for name, value in told.items() if value}:
@@ -175,10 +193,9 @@ def _entry_point(point: EntryPoint) -> dict[str, str]:
 
 def _add_rare(event: Event, details: dict[str, Any]) -> None:
     details.update(_filled(event, _PLAIN))
-    if event.extended_properties is not None:
-        details["extended_properties"] = _filled(event.extended_properties)
-    if event.source is not None:
-        details["source"] = _filled(event.source)
+    for name, google in _PARTS.items():
+        if (part := getattr(event, google)) is not None:
+            details[name] = _filled(part)
     if event.attachments:
         details["attachments"] = [_filled(attachment) for attachment in event.attachments]
     where = event.working_location_properties

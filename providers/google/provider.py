@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar, TypeVar
-from urllib.parse import urlencode
+from typing import ClassVar
 
 from providers.base import (
     Access,
@@ -24,14 +23,13 @@ from providers.base import (
 )
 from providers.errors import AnswerTooLarge, CalendarNotFound, InvalidResponse, ScopeMissing
 from providers.google import channels
-from providers.google.errors import failure
+from providers.google.calls import ask, entry_url, events_url, get
+from providers.google.errors import WRITING_SCOPE, failure
 from providers.google.page import Page
 from providers.google.times import zone
 from providers.google.wire import EVENT_FIELDS, CalendarEntry, CalendarList, Userinfo
-from providers.http import decode_json, path_segment
+from providers.google.writing import WritesGoogleEvents
 from providers.watching import Channel, Notification, WatchesCalendars
-
-T = TypeVar("T")
 
 _SCOPE = "https://www.googleapis.com/auth/"
 # Which granted scope covers what reading needs:
@@ -51,14 +49,20 @@ _COVERED_BY = {
         for name in ("calendar.events.readonly", "calendar.events", "calendar.readonly", "calendar")
     ),
 }
+_WRITING = frozenset(
+    f"{_SCOPE}{name}" for name in ("calendar.events", "calendar.events.owned", "calendar")
+)
 # How many events a page holds at most; the next of these when that is more than can be read. A page
 # token is good for any of them.
 _PAGE_SIZES = ("2500", "250", "25")
 _MAX_CALENDAR_PAGES = 40  # of 250; nobody has ten thousand calendars, but a server can loop
 
 
-class GoogleProvider(OAuth2Provider, WatchesCalendars):
-    """Google's OAuth 2.0 server and Calendar API v3, read-only."""
+class GoogleProvider(OAuth2Provider, WatchesCalendars, WritesGoogleEvents):
+    """Google's OAuth 2.0 server and Calendar API v3.
+
+    Only reading is asked for unless a configuration's own scopes name `write_scopes` too.
+    """
 
     kind = "google"
     name = "Google Calendar"
@@ -67,6 +71,9 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars):
             Capability.CALENDARS_READ,
             Capability.EVENTS_READ,
             Capability.EVENTS_INCREMENTAL,
+            Capability.EVENTS_WRITE,
+            Capability.INVITATIONS,
+            Capability.MEETINGS,
             Capability.PUSH,
         }
     )
@@ -79,6 +86,7 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars):
         issuer="https://accounts.google.com",
     )
     default_scopes: ClassVar[tuple[str, ...]] = ("openid", "email", *_COVERED_BY)
+    write_scopes: ClassVar[tuple[str, ...]] = (WRITING_SCOPE,)
 
     def authorization_parameters(self, *, login_hint: str) -> Mapping[str, str]:
         """`offline` and the forced consent are what a refresh token takes:
@@ -94,9 +102,15 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars):
         """
         return tuple(need for need, by in _COVERED_BY.items() if by.isdisjoint(granted))
 
+    def missing_write_scopes(self, granted: Collection[str]) -> tuple[str, ...]:
+        """The scopes that writing needs and `granted` does not imply. `calendar.events.owned` will
+        do for the calendars that the account owns.
+        """
+        return self.write_scopes if _WRITING.isdisjoint(granted) else ()
+
     def fetch_account(self, http: Http, access: Access) -> Account:
         """The account of the token. Raises ScopeMissing when its e-mail address is not shown."""
-        found = _get(http, access.userinfo, {}, access.secret, Userinfo)
+        found = get(http, access.userinfo, {}, access.secret, Userinfo)
         if not found.sub:
             raise InvalidResponse("Google's userinfo names no account.")
         if not found.email:
@@ -106,8 +120,8 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars):
 
     def fetch_calendar(self, http: Http, access: Access, calendar_id: str) -> RemoteCalendar:
         """An entry of the account's list; `primary` comes back with its real id."""
-        url = f"{access.address}/users/me/calendarList/{_segment(calendar_id)}"
-        entry = _get(http, url, {}, access.secret, CalendarEntry)
+        url = entry_url(access, calendar_id)
+        entry = get(http, url, {}, access.secret, CalendarEntry)
         if entry.deleted:
             raise CalendarNotFound("The calendar was removed from the account's list.")
         return _calendar(entry)
@@ -118,7 +132,7 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars):
         entries: list[CalendarEntry] = []
         parameters = {"maxResults": "250"}
         for _ in range(_MAX_CALENDAR_PAGES):
-            page = _get(http, url, parameters, access.secret, CalendarList)
+            page = get(http, url, parameters, access.secret, CalendarList)
             entries += page.items
             if not page.next_page_token:
                 break
@@ -141,7 +155,7 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars):
             parameters["timeMax"] = _rfc3339(query.window.end)
         if query.page_token:
             parameters["pageToken"] = query.page_token
-        url = _events_url(access, query.calendar_id)
+        url = events_url(access, query.calendar_id)
         response = _fewer_at_once(http, url, parameters, access.secret)
         if response.status != 200:
             raise failure(response, resuming=bool(query.cursor or query.page_token))
@@ -159,7 +173,7 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars):
         ttl: timedelta,
     ) -> Channel:
         """Watch the calendar's events. Google may shorten the life that is asked for."""
-        url = f"{_events_url(access, calendar_id)}/watch"
+        url = f"{events_url(access, calendar_id)}/watch"
         wanted = channels.Wanted(
             id=channel_id,
             token=channel_token,
@@ -187,12 +201,6 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars):
         return channels.read_notification(headers)
 
 
-def _request(http: Http, url: str, parameters: Mapping[str, str], token: str) -> Response:
-    if parameters:
-        url = f"{url}?{urlencode(parameters, safe='(),:')}"
-    return http.request("GET", url, headers={"Authorization": f"Bearer {token}"})
-
-
 def _fewer_at_once(http: Http, url: str, parameters: Mapping[str, str], token: str) -> Response:
     """A page as large as it may be. Long series with long descriptions, of which each occurrence
     has its copy, can make a full one larger than any answer that is read.
@@ -200,27 +208,10 @@ def _fewer_at_once(http: Http, url: str, parameters: Mapping[str, str], token: s
     *first, last = _PAGE_SIZES
     for size in first:
         try:
-            return _request(http, url, {**parameters, "maxResults": size}, token)
+            return ask(http, url, {**parameters, "maxResults": size}, token)
         except AnswerTooLarge:
             continue
-    return _request(http, url, {**parameters, "maxResults": last}, token)
-
-
-def _get(http: Http, url: str, parameters: Mapping[str, str], token: str, kind: type[T]) -> T:
-    response = _request(http, url, parameters, token)
-    if response.status != 200:
-        raise failure(response)
-    return decode_json(response.body, kind)
-
-
-def _events_url(access: Access, calendar_id: str) -> str:
-    return f"{access.address}/calendars/{_segment(calendar_id)}/events"
-
-
-def _segment(calendar_id: str) -> str:
-    if not calendar_id.strip("."):  # servers resolve dots in paths
-        raise CalendarNotFound("This is no calendar id.")
-    return path_segment(calendar_id)
+    return ask(http, url, {**parameters, "maxResults": last}, token)
 
 
 def _calendar(entry: CalendarEntry) -> RemoteCalendar:

@@ -49,6 +49,15 @@ def times_of(event: Event, calendar_zone: str, details: dict[str, Any]) -> Times
     raise Unreadable("its start is neither a date nor a time")
 
 
+def span_of(start: Moment | None, end: Moment | None) -> tuple[dt.date, dt.date]:
+    """Start and end as Google has them: two dates, or two times in UTC. Raises Unreadable."""
+    if start is None or end is None:
+        raise Unreadable("it has no start or no end")
+    if start.date is not None and end.date is not None:
+        return start.date, end.date
+    return _instant(start, ""), _instant(end, "")
+
+
 def _clock_times(
     start: Moment, end: Moment | None, calendar_zone: str, details: dict[str, Any]
 ) -> Times:

@@ -27,6 +27,10 @@ class Userinfo(msgspec.Struct):
     name: str = ""
 
 
+class ConferenceProperties(Wire):
+    allowed_conference_solution_types: list[str] = []
+
+
 class CalendarEntry(Wire):
     """One entry of the account's list. `summary_override` is the user's own name for it."""
 
@@ -38,6 +42,7 @@ class CalendarEntry(Wire):
     primary: bool = False
     deleted: bool = False
     background_color: str = ""
+    conference_properties: ConferenceProperties | None = None
 
 
 class CalendarList(Wire):
@@ -105,11 +110,28 @@ class ConferenceSolution(Wire):
     name: str = ""
 
 
+class RequestStatus(Wire):
+    """`pending`, `success` or `failure`."""
+
+    status_code: str = ""
+
+
+class CreateRequest(Wire):
+    status: RequestStatus | None = None
+
+
 class Conference(Wire):
+    create_request: CreateRequest | None = None
     conference_id: str = ""
     conference_solution: ConferenceSolution | None = None
     entry_points: list[EntryPoint] = []
     notes: str = ""
+
+    @property
+    def status(self) -> str:
+        """What became of the request for it; empty when there was none."""
+        request = self.create_request
+        return request.status.status_code if request and request.status else ""
 
 
 class ExtendedProperties(Wire):
@@ -146,6 +168,25 @@ class WorkingLocation(Wire):
     type: str = ""
     custom_location: Place | None = None
     office_location: Place | None = None
+
+
+class OutOfOffice(Wire):
+    auto_decline_mode: str = ""
+    decline_message: str = ""
+
+
+class FocusTime(Wire):
+    auto_decline_mode: str = ""
+    decline_message: str = ""
+    chat_status: str = ""
+
+
+class Birthday(Wire):
+    """`contact` names a person of the People API; `custom_type_name` is what a `custom` day is."""
+
+    contact: str = ""
+    custom_type_name: str = ""
+    type: str = ""
 
 
 class Event(Wire):
@@ -185,12 +226,33 @@ class Event(Wire):
     conference_data: Conference | None = None
     private_copy: bool = False
     locked: bool = False
+    guests_can_invite_others: bool = True
     guests_can_modify: bool = False
+    guests_can_see_other_guests: bool = True
     reminders: Reminders | None = None
     source: Source | None = None
     working_location_properties: WorkingLocation | None = None
+    out_of_office_properties: OutOfOffice | None = None
+    focus_time_properties: FocusTime | None = None
+    birthday_properties: Birthday | None = None
     attachments: list[Attachment] = []
     event_type: str = ""
+
+
+class Written(Wire):
+    """An event as far as who writes it has to know it. `attendees` are whole, to be sent back."""
+
+    etag: str = ""
+    id: str = ""
+    status: str = ""
+    start: Moment | None = None
+    end: Moment | None = None
+    ical_uid: str = msgspec.field(default="", name="iCalUID")
+    sequence: int = 0
+    attendees: list[dict[str, Any]] = []
+    attendees_omitted: bool = False
+    hangout_link: str = ""
+    conference_data: Conference | None = None
 
 
 def _selector(kind: Any) -> str:
@@ -205,3 +267,4 @@ def _selector(kind: Any) -> str:
 
 
 EVENT_FIELDS = f"nextPageToken,nextSyncToken,timeZone,accessRole,items({_selector(Event)})"
+WRITTEN_FIELDS = _selector(Written)

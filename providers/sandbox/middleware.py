@@ -98,7 +98,7 @@ def _record(
         "status": response.status_code,
         "parameters": sorted(request.GET),
         "trouble": kind,
-    }
+    } | request.META.get("sandbox.noted", {})
     counted = [target, f"{target}:{response.status_code}"]
     if target == "token":
         grant = request.POST.get("grant_type", "")

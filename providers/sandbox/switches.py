@@ -38,11 +38,15 @@ class AccountSwitches:
 
     `empty`: all listings of its calendars, read as this account, are suddenly empty.
     `refuse_watching`: events.watch answers 400 pushNotSupportedForRequestedResource.
+    `meet_milliseconds`: how long the requests for Meet links in its calendars are pending at least.
+    `meet_fails`: no Meet link can be made in its calendars.
     `rotate_refresh_tokens`: as in Switches, for the tokens of this account.
     """
 
     empty: bool = False
     refuse_watching: bool = False
+    meet_milliseconds: int = 0
+    meet_fails: bool = False
     rotate_refresh_tokens: bool = False
 
 

@@ -17,6 +17,7 @@ class Request:
     url: str
     headers: dict[str, str]
     form: dict[str, list[str]]
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -27,6 +28,11 @@ class Request:
     def query(self) -> dict[str, str]:
         values = parse_qs(urlsplit(self.url).query, keep_blank_values=True, strict_parsing=True)
         return {name: value for name, [value] in values.items()}
+
+    @property
+    def json(self) -> Any:
+        """The body, decoded."""
+        return json.loads(self.body)
 
 
 @dataclass
@@ -47,7 +53,7 @@ class Scripted:
     ) -> Response:
         assert max_bytes is None or max_bytes > 0
         form = parse_qs((body or b"").decode(), keep_blank_values=True) if body else {}
-        self.requests.append(Request(method, url, dict(headers or {}), form))
+        self.requests.append(Request(method, url, dict(headers or {}), form, body or b""))
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 

@@ -14,6 +14,7 @@ from providers import access, registry, scheduler, sync
 from providers.base import EventQuery
 from providers.errors import (
     AccessTokenRejected,
+    AccountUnsuitable,
     AddressBlocked,
     AuthorizationRevoked,
     CalendarForbidden,
@@ -117,6 +118,7 @@ def wait(source: ExternalCalendar) -> float:
         (AuthorizationRevoked("gone"), REAUTHORIZE),
         (ScopeMissing("unticked"), ERROR),
         (CalendarForbidden("no access"), ERROR),
+        (AccountUnsuitable("no mailbox", code="mailbox_missing"), ERROR),
         (PolicyRefused("administrator"), ERROR),
     ],
 )

@@ -13,11 +13,13 @@ from providers.sandbox.google.access import (
     answer_json,
     method,
 )
-from providers.sandbox.google.errors import GoogleError, not_found
+from providers.sandbox.google.errors import GoogleError, invalid, not_found
 from providers.sandbox.google.listing import list_events
 from providers.sandbox.google.resources import reduced
 from providers.sandbox.google.store import Change
-from providers.sandbox.models import Calendar, Event
+from providers.sandbox.models import CalendarEntry, Event
+
+_SEND_UPDATES = frozenset({"all", "externalOnly", "none"})
 
 
 @csrf_exempt
@@ -44,13 +46,19 @@ def item(request: HttpRequest, calendar_id: str, event_id: str) -> HttpResponseB
 
 @method(READ_EVENTS)
 def _list(call: Call, calendar_id: str) -> HttpResponse:
-    return list_events(call, call.entry(calendar_id))
+    entry = call.entry(calendar_id)
+    store.settle(entry.calendar)
+    entry.calendar.refresh_from_db(fields=["last_seq"])
+    return list_events(call, entry)
 
 
 @method(READ_EVENTS)
 def _get(call: Call, calendar_id: str, event_id: str) -> HttpResponse:
     entry = call.entry(calendar_id)
     row = store.get(entry.calendar, event_id)
+    if row.kind != Event.RAW:
+        store.settle(entry.calendar, event_id)
+        row.refresh_from_db()
     if row.kind == Event.RAW:
         return HttpResponse(row.body, content_type=JSON)
     resource = store.loads(row)
@@ -61,20 +69,22 @@ def _get(call: Call, calendar_id: str, event_id: str) -> HttpResponse:
 
 @method(WRITE_EVENTS)
 def _insert(call: Call, calendar_id: str) -> HttpResponse:
-    calendar = _writable(call, calendar_id)
-    return _answer(store.insert(calendar, call.body(), _change_of(call)))
+    entry = _writable(call, calendar_id)
+    made = store.insert(entry.calendar, call.body(), _change_of(call))
+    return _answer(reduced(made, call.sees(entry)))
 
 
 @method(WRITE_EVENTS)
 def _change(call: Call, calendar_id: str, event_id: str) -> HttpResponse:
-    calendar = _writable(call, calendar_id)
+    entry = _writable(call, calendar_id)
     write = store.patch if call.request.method == "PATCH" else store.replace
-    return _answer(write(calendar, event_id, call.body(), _change_of(call)))
+    changed = write(entry.calendar, event_id, call.body(), _change_of(call))
+    return _answer(reduced(changed, call.sees(entry)))
 
 
 @method(WRITE_EVENTS)
 def _delete(call: Call, calendar_id: str, event_id: str) -> HttpResponse:
-    store.delete(_writable(call, calendar_id), event_id, _change_of(call))
+    store.delete(_writable(call, calendar_id).calendar, event_id, _change_of(call))
     return HttpResponse(status=204)
 
 
@@ -91,16 +101,25 @@ def _answer(resource: dict[str, object]) -> HttpResponse:
 
 
 def _change_of(call: Call) -> Change:
+    query = call.request.GET
+    if (updates := query.get("sendUpdates")) is not None:
+        if updates not in _SEND_UPDATES:
+            raise invalid(f"Invalid value for sendUpdates: {updates!r}.", "sendUpdates")
+        call.request.META["sandbox.noted"] = {"send_updates": updates}  # for the request log
+    version = query.get("conferenceDataVersion", "0")
+    if version not in {"0", "1"}:
+        message = f"Invalid value for conferenceDataVersion: {version!r}."
+        raise invalid(message, "conferenceDataVersion")
     return Change(
         actor=call.account.email,
-        conference=call.request.GET.get("conferenceDataVersion") == "1",
+        conference=version == "1",
         if_match=call.request.headers.get("If-Match"),
     )
 
 
-def _writable(call: Call, calendar_id: str) -> Calendar:
+def _writable(call: Call, calendar_id: str) -> CalendarEntry:
     entry = call.entry(calendar_id)
     if ROLES.index(entry.access_role) < ROLES.index("writerWithoutPrivateAccess"):
         message = "You need to have writer access to this calendar."
         raise GoogleError(403, "requiredAccessLevel", message, domain="calendar")
-    return entry.calendar
+    return entry

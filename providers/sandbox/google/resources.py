@@ -156,6 +156,22 @@ def merged(resource: Resource, changes: Resource) -> Resource:
     return result
 
 
+def check_changes(resource: Resource, changes: Resource) -> None:
+    """Raise 400 for what a client cannot patch so: a time that would be a whole day as well, and
+    the type of an event.
+    """
+    for name in ("start", "end"):
+        old, new = resource.get(name, {}), changes.get(name)
+        if not isinstance(new, dict):
+            continue
+        for one, other in (("date", "dateTime"), ("dateTime", "date")):
+            if new.get(one) and other in old and new.get(other, "") is not None:
+                raise GoogleError(400, "invalid", f"Invalid {name} time.")
+    if "eventType" in changes and changes["eventType"] != resource.get("eventType"):
+        message = "The event type cannot be changed."
+        raise GoogleError(400, "eventTypeRestriction", message, domain="calendar")
+
+
 def reduced(resource: Resource, sees: str) -> Resource:
     """What less access shows: only busy blocks, or no details of private events."""
     secret = resource.get("visibility") in {"private", "confidential"}
@@ -163,42 +179,6 @@ def reduced(resource: Resource, sees: str) -> Resource:
         return resource
     return {name: resource[name] for name in resource if name in _BUSY_FIELDS} | {
         "visibility": "private"
-    }
-
-
-def with_conference(resource: Resource, request: Resource | None) -> Resource:
-    """The resource with the Meet conference its `createRequest` asks for; made at once."""
-    create = (request or {}).get("createRequest")
-    if not create:
-        return resource
-    code = f"sbx-{resource['id'][:4]}-{resource['id'][4:7]}"
-    link = f"https://meet.sandbox.example/{code}"
-    return resource | {
-        "hangoutLink": link,
-        "conferenceData": {
-            "createRequest": {
-                "requestId": create.get("requestId", ""),
-                "conferenceSolutionKey": {"type": "hangoutsMeet"},
-                "status": {"statusCode": "success"},
-            },
-            **meet(code),
-        },
-    }
-
-
-def meet(code: str) -> Resource:
-    """A Meet conference as Google describes it."""
-    link = f"https://meet.sandbox.example/{code}"
-    return {
-        "entryPoints": [
-            {"entryPointType": "video", "uri": link, "label": link.removeprefix("https://")}
-        ],
-        "conferenceSolution": {
-            "key": {"type": "hangoutsMeet"},
-            "name": "Google Meet",
-            "iconUri": "https://meet.sandbox.example/icon.png",
-        },
-        "conferenceId": code,
     }
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
-from providers.sandbox.google import resources, series, times
+from providers.sandbox.google import conferences, guests, resources, series, times
 from providers.sandbox.google.errors import GoogleError, not_found
 from providers.sandbox.google.resources import Home, Resource
 from providers.sandbox.models import Calendar, Event
@@ -49,14 +49,16 @@ def insert(calendar: Calendar, fields: Resource, change: Change) -> Resource:
     resource = resources.new_resource(
         home, content, event_id=event_id, actor=change.actor or home.owner
     )
-    if change.conference:
-        resource = resources.with_conference(resource, fields.get("conferenceData"))
+    if not change.trusted:
+        resource = guests.with_attendees(home, resource)
+    if change.conference and fields.get("conferenceData"):
+        resource = conferences.requested(resource, fields["conferenceData"], owner=home.owner)
     with transaction.atomic():
         if Event.objects.filter(calendar=calendar, event_id=event_id).exists():
             raise GoogleError(409, "duplicate", "The requested identifier already exists.")
         rows = list(_rows_of(home, resource))
         Event.objects.bulk_create(_numbered(calendar, rows), batch_size=400)
-        return loads(rows[0])
+    return _remembered(rows[0])
 
 
 def get(calendar: Calendar, event_id: str) -> Event:
@@ -68,15 +70,21 @@ def get(calendar: Calendar, event_id: str) -> Event:
 
 
 def patch(calendar: Calendar, event_id: str, changes: Resource, change: Change) -> Resource:
-    """Change some fields (null removes, arrays replace). Raises 400, 404, 410, 412."""
+    """Change some fields (null removes, arrays replace). Raises 400, 403, 404, 410, 412."""
     with transaction.atomic():
         row, home = _living(calendar, event_id, change), resources.home_of(calendar)
-        resource = resources.merged(_content(calendar, home, row), change.allowed(changes))
+        old = _content(calendar, home, row)
+        if not change.trusted:
+            resources.check_changes(old, changes)
+        resource = resources.merged(old, change.allowed(changes))
         return _put(calendar, home, row, resource, changes, change)
 
 
 def replace(calendar: Calendar, event_id: str, fields: Resource, change: Change) -> Resource:
-    """Set all fields (`events.update`): what is left out is gone. Raises 400, 404, 410, 412."""
+    """Set all fields (`events.update`): what is left out is gone.
+
+    Raises 400, 403, 404, 410, 412.
+    """
     with transaction.atomic():
         row, home = _living(calendar, event_id, change), resources.home_of(calendar)
         old = _content(calendar, home, row)
@@ -97,6 +105,27 @@ def delete(calendar: Calendar, event_id: str, change: Change) -> None:
         if row.kind == Event.MASTER:
             gone = Event.objects.filter(calendar=calendar, series_id=event_id)
             _cancel(calendar, gone, exception=False)
+
+
+def settle(calendar: Calendar, event_id: str = "") -> None:
+    """Make the conferences whose time has come, as a change of their events. What is read passes
+    here; `event_id` is one of which a restart may have forgotten that it waits.
+    """
+    if event_id:
+        _remembered(get(calendar, event_id))
+    for found in conferences.due(calendar, times.now_ms()):
+        with transaction.atomic():
+            mine = Q(event_id=found.event_id) | Q(series_id=found.event_id)
+            rows = []
+            for row in Event.objects.filter(mine, calendar=calendar).exclude(status="cancelled"):
+                resource = loads(row)
+                if conferences.is_pending(resource):
+                    made = conferences.decided(resource, owner=calendar.owner.email)
+                    row.body = dumps(made)
+                    rows.append(row)
+            Event.objects.bulk_update(
+                _numbered(calendar, rows), ["body", "seq", "updated_ms"], batch_size=200
+            )
 
 
 def loads(row: Event) -> Resource:
@@ -122,8 +151,12 @@ def _put(
 ) -> Resource:
     before = orjson.loads(row.body)
     resource = resources.with_times(home, resource)
-    if change.conference:
-        resource = resources.with_conference(resource, given.get("conferenceData"))
+    if not change.trusted:
+        guests.check_shared(before, resource)
+        if "attendees" in given:
+            resource = guests.with_attendees(home, resource)
+    if change.conference and "conferenceData" in given:
+        resource = conferences.requested(resource, given["conferenceData"], owner=home.owner)
     if resource.get("status") == "cancelled":
         delete(calendar, row.event_id, Change())
         return loads(get(calendar, row.event_id))
@@ -134,7 +167,14 @@ def _put(
         _save(calendar, [(row, _row(home, resource, Event.INSTANCE, exception=True))])
     else:
         _regenerate(calendar, home, row, resource)
-    return loads(get(calendar, row.event_id))
+    return _remembered(get(calendar, row.event_id))
+
+
+def _remembered(row: Event) -> Resource:
+    """The resource of a row, of which it is noted when its conference is pending."""
+    resource = loads(row)
+    conferences.remember(row, resource)
+    return resource
 
 
 def _regenerate(calendar: Calendar, home: Home, row: Event, resource: Resource) -> None:

@@ -4,7 +4,7 @@ import random
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from providers.sandbox.google import resources, store
+from providers.sandbox.google import conferences, resources, store
 from providers.sandbox.google.store import Change
 from providers.sandbox.models import Calendar
 
@@ -94,6 +94,6 @@ def guest(name: str, answer: str, **more: Any) -> dict[str, Any]:
 def meet(code: str) -> dict[str, Any]:
     """The fields of a Meet conference."""
     return {
-        "conferenceData": resources.meet(code),
+        "conferenceData": conferences.meet(code),
         "hangoutLink": f"https://meet.sandbox.example/{code}",
     }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from providers.errors import ProviderUnavailable
-from providers.google.wire import CalendarEntry, Event
+from providers.google.wire import WRITTEN_FIELDS, CalendarEntry, Event
 from tests.providers.google.calls import AUTH, GOOGLE, changes, later_page, listing
 from tests.providers.scripted import Scripted, reply
 
@@ -21,32 +21,39 @@ def discovery() -> Any:
     return json.loads((files(path) / "calendar.v3.json").read_text())
 
 
+def unknown(expression: str, properties: dict[str, Any], schemas: dict[str, Any]) -> list[str]:
+    """The fields of a partial-response expression that the described properties do not have."""
+    missing, depth, name, start = [], 0, "", 0
+    for index, character in enumerate(expression + ","):
+        if character == "(":
+            depth += 1
+            if depth == 1:
+                name, start = expression[start:index], index + 1
+        elif character == ")":
+            depth -= 1
+            if depth == 0:
+                nested = properties[name]
+                nested = nested.get("items", nested)
+                nested = schemas.get(nested.get("$ref"), nested)
+                missing += unknown(expression[start:index], nested["properties"], schemas)
+        elif character == "," and depth == 0:
+            field = expression[start:index]
+            if expression[index - 1] != ")" and field not in properties:
+                missing.append(field)
+            start = index + 1
+    return missing
+
+
 def test_every_field_that_is_asked_for_exists(discovery: Any) -> None:
     http = Scripted([reply(503)])
     with pytest.raises(ProviderUnavailable):
         listing(http)
     schemas = discovery["schemas"]
-
-    def check(expression: str, properties: dict[str, Any]) -> None:
-        depth, name, start = 0, "", 0
-        for index, character in enumerate(expression + ","):
-            if character == "(":
-                depth += 1
-                if depth == 1:
-                    name, start = expression[start:index], index + 1
-            elif character == ")":
-                depth -= 1
-                if depth == 0:
-                    nested = properties[name]
-                    nested = nested.get("items", nested)
-                    nested = schemas.get(nested.get("$ref"), nested)
-                    check(expression[start:index], nested["properties"])
-            elif character == "," and depth == 0:
-                if expression[index - 1] != ")":
-                    assert expression[start:index] in properties
-                start = index + 1
-
-    check(http.requests[0].query["fields"], schemas["Events"]["properties"])
+    asked = http.requests[0].query["fields"]
+    assert unknown(asked, schemas["Events"]["properties"], schemas) == []
+    event = schemas["Event"]["properties"]
+    assert unknown(WRITTEN_FIELDS, event, schemas) == []
+    assert unknown("id,etags,start(date,hour)", event, schemas) == ["etags", "hour"]
 
 
 def test_every_parameter_and_scope_exists(discovery: Any) -> None:
@@ -79,12 +86,7 @@ def test_what_is_not_read_of_an_event_is_known(discovery: Any) -> None:
     """A new field of Google's shows up here, so that somebody decides about it."""
     properties = discovery["schemas"]["Event"]["properties"].keys()
     assert properties - set(Event.__struct_encode_fields__) == {
-        "anyoneCanAddSelf",
-        "birthdayProperties",
-        "focusTimeProperties",
+        "anyoneCanAddSelf",  # deprecated, as gadgets are
         "gadget",
-        "guestsCanInviteOthers",
-        "guestsCanSeeOtherGuests",
         "kind",
-        "outOfOfficeProperties",
     }

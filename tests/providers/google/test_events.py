@@ -185,6 +185,66 @@ def test_where_to_join(changes: dict[str, Any], url: str, hangout: str | None) -
     assert event.details.get("hangout_link") == hangout
 
 
+@pytest.mark.parametrize(
+    ("fields", "details"),
+    [
+        (
+            {
+                "eventType": "outOfOffice",
+                "outOfOfficeProperties": {
+                    "autoDeclineMode": "declineAllConflictingInvitations",
+                    "declineMessage": "Away",
+                },
+            },
+            {
+                "out_of_office": {
+                    "auto_decline_mode": "declineAllConflictingInvitations",
+                    "decline_message": "Away",
+                }
+            },
+        ),
+        (
+            {
+                "eventType": "focusTime",
+                "focusTimeProperties": {
+                    "autoDeclineMode": "declineNone",
+                    "chatStatus": "doNotDisturb",
+                },
+            },
+            {"focus_time": {"auto_decline_mode": "declineNone", "chat_status": "doNotDisturb"}},
+        ),
+        (
+            {
+                "eventType": "birthday",
+                "birthdayProperties": {"type": "custom", "customTypeName": "Name day"},
+            },
+            {"birthday": {"type": "custom", "custom_type_name": "Name day"}},
+        ),
+        (
+            {"guestsCanInviteOthers": False, "guestsCanSeeOtherGuests": False},
+            {"guests_can_invite_others": False, "guests_can_see_other_guests": False},
+        ),
+        ({"guestsCanInviteOthers": False}, {"guests_can_invite_others": False}),
+        ({"guestsCanInviteOthers": True, "guestsCanSeeOtherGuests": True}, {}),
+    ],
+)
+def test_what_few_events_have(fields: dict[str, Any], details: dict[str, Any]) -> None:
+    event = only(**fields)
+    assert event.details == details
+    assert event.event_type == fields.get("eventType", "default")
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [("pending", {"status": "pending"}), ("failure", {"status": "failure"}), ("success", None)],
+)
+def test_a_conference_that_is_not_there(status: str, told: dict[str, str] | None) -> None:
+    request = {"requestId": "r", "status": {"statusCode": status}}
+    event = only(conferenceData={"createRequest": request})
+    assert event.details.get("conference") == told
+    assert event.meeting_url == ""
+
+
 def test_another_conference(events: dict[str, RemoteEvent]) -> None:
     event = events["h"]
     assert event.meeting_url == "https://zoom.example/j/1"
