@@ -15,10 +15,14 @@ from typing import Any, ClassVar, NoReturn, Protocol
 
 import msgspec
 
+from providers.errors import ProviderError
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where a provider is reached: absolute URLs without a trailing slash. `issuer`: RFC 9207."""
+    """Where a provider is reached: absolute URLs without a trailing slash. `issuer`: RFC 9207;
+    `revocation` is empty where there is none.
+    """
 
     authorization: str
     token: str
@@ -77,13 +81,14 @@ class TokenSet(HoldsSecrets):
     `expires_at` is aware UTC; `refresh_token` is None when none came: keep the one there is.
     `scopes` is what was granted. An answer may name none: after a code exchange that means what was
     asked for (RFC 6749 section 5.1); after a refresh it means unchanged (section 6), and `scopes`
-    is then empty.
+    is then empty. `id_token` is OpenID Connect's, unread; empty when none came.
     """
 
     access_token: str = field(repr=False)
     expires_at: datetime
     refresh_token: str | None = field(repr=False)
     scopes: tuple[str, ...]
+    id_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +335,21 @@ class OAuth2Provider(Provider):
     client_authentication: ClassVar[str] = "client_secret_post"
     authorization_response_iss_required: ClassVar[bool] = False
 
+    def check_tenant(self, tenant: str) -> str:
+        """Why `tenant` cannot be whose people sign in, with the remedy; empty when it can. Most
+        providers have only one place where everybody signs in, which is the empty tenant.
+        """
+        return "This kind of provider has no tenants. Leave it empty." if tenant else ""
+
+    def endpoints_for(self, tenant: str) -> Endpoints:
+        """The provider's endpoints for this tenant, which `check_tenant` lets pass."""
+        del tenant
+        return self.endpoints
+
+    def is_issuer(self, endpoints: Endpoints, iss: str) -> bool:
+        """Whether `iss` is the issuer that these endpoints belong to (RFC 9207 section 2.4)."""
+        return iss == endpoints.issuer
+
     def authorization_parameters(self, *, login_hint: str) -> Mapping[str, str]:
         """What the authorization request carries beyond RFC 6749 and PKCE."""
         return {"login_hint": login_hint} if login_hint else {}
@@ -340,6 +360,35 @@ class OAuth2Provider(Provider):
     @abstractmethod
     def missing_scopes(self, granted: Collection[str]) -> tuple[str, ...]:
         """The scopes that reading calendars needs and `granted` does not imply."""
+
+    def identify(self, http: Http, registration: ClientRegistration, tokens: TokenSet) -> Account:
+        """Who has just authorised; its `subject` is kept. Raises as `fetch_account`."""
+        return self.fetch_account(http, registration.access(tokens.access_token))
+
+    def read_refusal(
+        self, grant: str, answer: Mapping[str, Any], registration: ClientRegistration
+    ) -> ProviderError | None:
+        """What a token endpoint's refusal (RFC 6749 section 5.2) means here; None: what the RFC
+        says. `grant` is `code` or `refresh`, and no secret may get into the error.
+        """
+        del grant, answer, registration
+        return None
+
+    def read_answer_error(self, error: str, description: str) -> str:
+        """Our code for the `error` of an authorization response; empty: what RFC 6749 says. The
+        description is anybody's text, and nothing of it is shown.
+        """
+        del error, description
+        return ""
+
+    def admin_consent_url(
+        self, registration: ClientRegistration, *, redirect_uri: str, state: str
+    ) -> str:
+        """Where an administrator allows this application for a whole organisation; empty where
+        there is no such page. Whoever comes back from it has connected nothing.
+        """
+        del registration, redirect_uri, state
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
