@@ -20,6 +20,10 @@ class Request:
     body: bytes = b""
 
     @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
     def path(self) -> str:
         """The URL without its query."""
         return urlsplit(self.url)._replace(query="").geturl()
