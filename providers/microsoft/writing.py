@@ -20,6 +20,7 @@ from providers.errors import (
     CalendarReadOnly,
     EventChanged,
     EventNotFound,
+    InvalidResponse,
     MeetingUnavailable,
     NotificationUnavoidable,
     ProviderError,
@@ -192,17 +193,12 @@ def _html_of(http: Http, access: Access, calendar_id: str, event_id: str) -> str
 
 def _times(present: _Event) -> dict[str, Any]:
     """When the event is, as `drafts.when` says it, in the zone that it was made in."""
-    told: dict[str, Any] = {"isAllDay": bool(present.is_all_day)}
-    for name, moment in (("start", present.start), ("end", present.end)):
-        if moment is not None:
-            told[name] = {"dateTime": moment.date_time.isoformat(), "timeZone": "UTC"}
+    if present.start is None or present.end is None:
+        raise InvalidResponse("Graph's event has no times.")
+    first, last = (moment.date_time.replace(tzinfo=UTC) for moment in (present.start, present.end))
+    days = (first.date(), last.date()) if present.is_all_day else (None, None)
     made_in = iana_name(present.original_start_time_zone or "")
-    if len(told) < 3 or present.is_all_day or present.start is None or present.end is None:
-        return told
-    start_at, end_at = (
-        moment.date_time.replace(tzinfo=UTC) for moment in (present.start, present.end)
-    )
-    return drafts.when(start_at, end_at, None, None, time_zone=made_in, repeats=True)
+    return drafts.when(first, last, *days, time_zone=made_in, repeats=True)
 
 
 def _meeting(

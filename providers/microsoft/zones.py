@@ -38,4 +38,4 @@ def zone(name: str) -> ZoneInfo | None:
 
 def windows_name(name: str) -> str:
     """Windows' name of an IANA zone, for what is sent; empty for a zone that Windows has not."""
-    return tz_win.get(name, "")
+    return tz_win.get(name, "") if name else ""  # the table has a zone without a name

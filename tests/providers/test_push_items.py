@@ -84,7 +84,12 @@ def test_every_token_is_compared_the_same_way(
 ) -> None:
     compared: list[str] = []
     real = channels.digest
-    monkeypatch.setattr(channels, "digest", lambda token: compared.append(token) or real(token))
+
+    def digest(token: str) -> str:
+        compared.append(token)
+        return real(token)
+
+    monkeypatch.setattr(channels, "digest", digest)
     post(channel, item(), item(clientState="forged"), item())
     assert compared == [TOKEN, "forged", TOKEN]
 

@@ -37,7 +37,7 @@ def page_of(items: Iterable[Any], query: EventQuery = FULL, **fields: Any) -> Pa
 
 def item(**changes: Any) -> dict[str, Any]:
     """A plain event; a change to `...` leaves the field out."""
-    plain = {
+    plain: dict[str, Any] = {
         "@odata.type": "#microsoft.graph.event",
         "@odata.etag": 'W/"plain=="',
         "id": "plain",

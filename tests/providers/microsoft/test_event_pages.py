@@ -253,10 +253,10 @@ def test_an_event_of_more_than_a_megabyte_is_left_out() -> None:
 
 
 def test_an_empty_page_goes_on() -> None:
-    following = {"@odata.nextLink": f"{DELTA}?$skiptoken=more"}
+    following: dict[str, Any] = {"@odata.nextLink": f"{DELTA}?$skiptoken=more"}
     page = page_of([], **following)
     assert (page.next_page_token, page.next_cursor) == (f"{DELTA}?$skiptoken=more", "")
-    both = page_of([], **following, **END)
+    both = page_of([], **(following | END))
     assert (both.next_page_token, both.next_cursor) == (f"{DELTA}?$skiptoken=more", "")
 
 

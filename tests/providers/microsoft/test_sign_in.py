@@ -249,7 +249,7 @@ def test_what_concerns_everybody_or_the_moment(
 
 
 def test_an_organisation_that_refuses_us_does_not_stop_the_others() -> None:
-    gone = {"error": "unauthorized_client", "error_codes": [700016]}
+    gone: dict[str, Any] = {"error": "unauthorized_client", "error_codes": [700016]}
     for tenant in ("common", "organizations"):
         error = refused("refresh", tenant, **gone)
         assert (type(error), error.code) == (PolicyRefused, "refused_by_policy")
