@@ -15,14 +15,10 @@ from typing import Any, ClassVar, NoReturn, Protocol
 
 import msgspec
 
-from providers.errors import ProviderError
-
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where a provider is reached: absolute URLs without a trailing slash. `issuer`: RFC 9207;
-    `revocation` is empty where there is none.
-    """
+    """Where a provider is reached: absolute URLs without a trailing slash; `issuer`: RFC 9207."""
 
     authorization: str
     token: str
@@ -335,17 +331,6 @@ class OAuth2Provider(Provider):
     client_authentication: ClassVar[str] = "client_secret_post"
     authorization_response_iss_required: ClassVar[bool] = False
 
-    def check_tenant(self, tenant: str) -> str:
-        """Why `tenant` cannot be whose people sign in, with the remedy; empty when it can. Most
-        providers have only one place where everybody signs in, which is the empty tenant.
-        """
-        return "This kind of provider has no tenants. Leave it empty." if tenant else ""
-
-    def endpoints_for(self, tenant: str) -> Endpoints:
-        """The provider's endpoints for this tenant, which `check_tenant` lets pass."""
-        del tenant
-        return self.endpoints
-
     def is_issuer(self, endpoints: Endpoints, iss: str) -> bool:
         """Whether `iss` is the issuer that these endpoints belong to (RFC 9207 section 2.4)."""
         return iss == endpoints.issuer
@@ -366,28 +351,14 @@ class OAuth2Provider(Provider):
         return self.fetch_account(http, registration.access(tokens.access_token))
 
     def read_refusal(
-        self, grant: str, answer: Mapping[str, Any], registration: ClientRegistration
-    ) -> ProviderError | None:
-        """What a token endpoint's refusal (RFC 6749 section 5.2) means here; None: what the RFC
-        says. `grant` is `code` or `refresh`, and no secret may get into the error.
-        """
-        del grant, answer, registration
+        self, grant: str, answer: Mapping[str, Any], endpoints: Endpoints
+    ) -> Exception | None:
+        """The ProviderError that a refusal is, without a secret; None: as RFC 6749 says (5.2)."""
+        del grant, answer, endpoints
         return None
 
-    def read_answer_error(self, error: str, description: str) -> str:
-        """Our code for the `error` of an authorization response; empty: what RFC 6749 says. The
-        description is anybody's text, and nothing of it is shown.
-        """
-        del error, description
-        return ""
-
-    def admin_consent_url(
-        self, registration: ClientRegistration, *, redirect_uri: str, state: str
-    ) -> str:
-        """Where an administrator allows this application for a whole organisation; empty where
-        there is no such page. Whoever comes back from it has connected nothing.
-        """
-        del registration, redirect_uri, state
+    def read_answer_error(self, error: str, description: str) -> str:  # noqa: ARG002
+        """Our code for an authorization response's `error`; empty: as RFC 6749 says."""
         return ""
 
 

@@ -27,6 +27,7 @@ from providers import audit, grants, oauth2, scheduler, tasks
 from providers.audit import Action, Actor
 from providers.base import ClientRegistration, HoldsSecrets, OAuth2Provider
 from providers.models import AuthorizationRequest, ProviderConfiguration, ProviderConnection
+from providers.tenants import HasTenants
 from talkover.encryption import seal
 from talkover.environments.models import User
 from talkover.statements import Select, insert, parameter
@@ -196,7 +197,7 @@ def admin_consent_url(connection: ProviderConnection, code: str) -> str:
         return ""
     configuration = connection.configuration
     provider = configuration.provider
-    if not isinstance(provider, OAuth2Provider):
+    if not isinstance(provider, HasTenants):
         return ""
     registration = ClientRegistration(  # without the secret: the link needs none
         configuration.client_id, "", configuration.endpoints(), configuration.requested_scopes()

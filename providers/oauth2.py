@@ -100,7 +100,7 @@ class _Session:
     ) -> None:
         self._http = http
         self._provider = provider
-        self._registration = registration
+        self._endpoints = registration.endpoints
         self._grant = grant
 
     def post(self, url: str, *, data: Any, headers: Mapping[str, str], auth: Any) -> _Answer:
@@ -118,7 +118,7 @@ class _Session:
         if response.status != 200:
             if 400 <= response.status < 500 and response.status != 429:
                 answer = _refusal_in(response)
-                if error := self._provider.read_refusal(self._grant, answer, self._registration):
+                if error := self._provider.read_refusal(self._grant, answer, self._endpoints):
                     raise error
             _raise_refusal(response, grant=self._grant)
         return _Answer(msgspec.to_builtins(_checked(response.body)))

@@ -47,6 +47,7 @@ from providers.microsoft.graph import (
 )
 from providers.microsoft.page import Page
 from providers.microsoft.wire import CalendarEntry, CalendarList, Profile
+from providers.tenants import HasTenants
 from providers.watching import Channel, Notification, WatchesCalendars
 from providers.writing import EventChanges, EventDraft, WritesEvents, WrittenEvent
 
@@ -67,7 +68,7 @@ _CALENDAR_FIELDS = "id,name,hexColor,isDefaultCalendar,canEdit,canShare"
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}", re.ASCII)
 
 
-class MicrosoftProvider(OAuth2Provider, WatchesCalendars, WritesEvents):
+class MicrosoftProvider(OAuth2Provider, HasTenants, WatchesCalendars, WritesEvents):
     """Microsoft's identity platform v2.0 and Graph v1.0."""
 
     kind = "microsoft"
@@ -119,10 +120,10 @@ class MicrosoftProvider(OAuth2Provider, WatchesCalendars, WritesEvents):
         return tuple(need for need, by in _COVERED_BY.items() if by.isdisjoint(names))
 
     def read_refusal(
-        self, grant: str, answer: Mapping[str, Any], registration: ClientRegistration
+        self, grant: str, answer: Mapping[str, Any], endpoints: Endpoints
     ) -> ProviderError | None:
         """Microsoft says why in `suberror` and AADSTS numbers."""
-        return sign_in_errors.read_refusal(grant, answer, registration)
+        return sign_in_errors.read_refusal(grant, answer, endpoints)
 
     def read_answer_error(self, error: str, description: str) -> str:
         """`access_denied` can mean that only an administrator may consent."""

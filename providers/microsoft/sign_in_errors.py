@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from providers.base import ClientRegistration
+from providers.base import Endpoints
 from providers.errors import (
     AuthorizationRevoked,
     CodeRejected,
@@ -52,7 +52,7 @@ _PERSONAL = frozenset({"invalid_grant", "interaction_required", "consent_require
 
 
 def read_refusal(
-    grant: str, answer: Mapping[str, Any], registration: ClientRegistration
+    grant: str, answer: Mapping[str, Any], endpoints: Endpoints
 ) -> ProviderError | None:
     """The error that a token endpoint's refusal is, if Microsoft means more than RFC 6749 does.
 
@@ -68,7 +68,7 @@ def read_refusal(
         kind = AuthorizationRevoked if grant == "refresh" else CodeRejected
         return kind(said, code=words)
     # An organisation may refuse what others accept: it must not stop those.
-    if error == "unauthorized_client" and is_for_many(registration.endpoints):
+    if error == "unauthorized_client" and is_for_many(endpoints):
         return PolicyRefused(said, code=_WORDS.get(number))
     if error == "access_denied":
         return PolicyRefused(said, code=_WORDS.get(number))

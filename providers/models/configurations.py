@@ -10,6 +10,7 @@ from django.db import models
 
 from providers import registry
 from providers.base import ClientRegistration, Endpoints, OAuth2Provider, Provider
+from providers.tenants import HasTenants
 from providers.validation import check_endpoint
 from talkover.encryption import SealedField, unseal
 from talkover.environments.models import Environment
@@ -134,8 +135,10 @@ class ProviderConfiguration(models.Model):
         without OAuth. Raises registry.UnknownKind.
         """
         own = _NO_ENDPOINTS
-        if self.uses_oauth2:
-            own = self.oauth2_provider.endpoints_for(self.tenant)
+        if isinstance(provider := self.provider, HasTenants):
+            own = provider.endpoints_for(self.tenant)
+        elif self.uses_oauth2:
+            own = self.oauth2_provider.endpoints
         return Endpoints(
             **{
                 name: getattr(self, f"{name}_endpoint") or getattr(own, name)
@@ -160,6 +163,6 @@ class ProviderConfiguration(models.Model):
     def _check_tenant(self) -> str:
         """Why the tenant is none, empty when it is one; capitals are no difference in a domain."""
         self.tenant = self.tenant.strip().lower()
-        if isinstance(self.provider, OAuth2Provider):
-            return self.provider.check_tenant(self.tenant)
+        if isinstance(provider := self.provider, HasTenants):
+            return provider.check_tenant(self.tenant)
         return "This kind of provider has no tenants. Leave it empty." if self.tenant else ""

@@ -20,10 +20,6 @@ class Request:
     body: bytes = b""
 
     @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
     def path(self) -> str:
         """The URL without its query."""
         return urlsplit(self.url)._replace(query="").geturl()
