@@ -96,8 +96,8 @@ def _kind(
         return by_code
     if status == 429 or (by_code is not None and issubclass(by_code, RateLimited)):
         return by_code if by_code is QuotaExceeded else RateLimited
-    if status == 507:  # the mailbox is full: no retry makes room
-        return RequestRefused
+    if status == 507:  # the mailbox is full, until its owner makes room
+        return QuotaExceeded
     if status >= 500 or status in _RETRIED:
         return ProviderUnavailable
     if status == 401:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from providers.base import Access, Http, Response
-from providers.errors import CalendarNotFound, InvalidResponse, RateLimited
+from providers.errors import CalendarNotFound, EventNotFound, InvalidResponse, RateLimited
 from providers.http import decode_json, path_segment
 from providers.microsoft.errors import failure
 
@@ -165,15 +165,24 @@ def check_link(access: Access, link: str) -> str:
     return link
 
 
+def _is_id(text: str) -> bool:
+    """Whether Graph can have such an id. It takes paths apart after decoding them, so what is
+    quoted for it is read as several segments, and servers resolve dots.
+    """
+    return bool(text.strip(".")) and not re.search(r"[/\\?#%\s]", text)
+
+
 def calendar_path(calendar_id: str) -> str:
     """A calendar, relative to the API's root. Raises CalendarNotFound for what is no id."""
     if calendar_id == "primary":
         return "/me/calendar"
-    if not calendar_id.strip("."):  # servers resolve dots in paths
+    if not _is_id(calendar_id):
         raise CalendarNotFound("This is no calendar id.")
     return f"/me/calendars/{path_segment(calendar_id)}"
 
 
 def event_path(calendar_id: str, event_id: str) -> str:
-    """An event of a calendar, relative to the API's root."""
+    """An event of a calendar, relative to the API's root. Raises EventNotFound, too."""
+    if not _is_id(event_id):
+        raise EventNotFound("This is no event id.")
     return f"{calendar_path(calendar_id)}/events/{path_segment(event_id)}"

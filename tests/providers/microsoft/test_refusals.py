@@ -36,7 +36,7 @@ from tests.providers.scripted import Scripted, reply
         (403, "MailboxNotSupportedForRESTAPI", AccountUnsuitable),
         (400, "ErrorInvalidParameter", RequestRefused),
         (409, "conflict", RequestRefused),
-        (507, "ErrorQuotaExceeded", RequestRefused),
+        (507, "ErrorQuotaExceeded", QuotaExceeded),
         (410, "syncStateNotFound", CursorExpired),
         (400, "SyncStateInvalid", CursorExpired),
         (404, "resyncRequired", CursorExpired),

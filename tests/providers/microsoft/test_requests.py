@@ -208,11 +208,11 @@ def test_colors_that_are_none(color: str | None) -> None:
 
 def test_ids_are_quoted() -> None:
     http = Scripted([reply(200, ENTRY)])
-    MICROSOFT.fetch_calendar(http, ACCESS, "AQ/../x?y=+#")
-    assert http.requests[0].path == f"{ROOT}/me/calendars/AQ%2F..%2Fx%3Fy%3D%2B%23"
+    MICROSOFT.fetch_calendar(http, ACCESS, "AQ_-x=+@")
+    assert http.requests[0].path == f"{ROOT}/me/calendars/AQ_-x%3D%2B%40"
 
 
-@pytest.mark.parametrize("calendar_id", ["", ".", ".."])
+@pytest.mark.parametrize("calendar_id", ["", ".", "..", "a/b", "a%2Fb", "a?b", "a#b", "a b"])
 def test_ids_that_are_none(calendar_id: str) -> None:
     http = Scripted([reply(200, {})])
     with pytest.raises(CalendarNotFound):

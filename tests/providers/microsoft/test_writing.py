@@ -18,6 +18,7 @@ from providers.errors import (
     MeetingUnavailable,
     NotificationUnavoidable,
     ProviderError,
+    QuotaExceeded,
     RequestRefused,
     ScopeMissing,
     UnsupportedRecurrence,
@@ -251,7 +252,7 @@ def test_a_conflict_with_something_else() -> None:
         ([refusal(404, "ErrorItemNotFound")], CalendarNotFound),
         ([refusal(401, "InvalidAuthenticationToken")], AccessTokenRejected),
         ([refusal(400, "ErrorPropertyValidationFailure")], RequestRefused),
-        ([refusal(507, "ErrorQuotaExceeded")], RequestRefused),
+        ([refusal(507, "ErrorQuotaExceeded")], QuotaExceeded),
         ([reply(201, b"<html>")], InvalidResponse),
     ],
 )  # fmt: skip
@@ -266,8 +267,8 @@ def test_events_that_are_not_made(answers: list[Any], error: type[ProviderError]
 
 def test_reading_what_was_written() -> None:
     http = Scripted([reply(200, WRITTEN)])
-    assert MICROSOFT.read_written(http, ACCESS, "AQMk-cal", "AAMk/+event") == RESULT
-    assert http.requests[0].path == f"{EVENTS}/AAMk%2F%2Bevent"
+    assert MICROSOFT.read_written(http, ACCESS, "AQMk-cal", "AAMk+event=") == RESULT
+    assert http.requests[0].path == f"{EVENTS}/AAMk%2Bevent%3D"
     with pytest.raises(EventNotFound):
         MICROSOFT.read_written(
             Scripted([refusal(404, "ErrorItemNotFound")]), ACCESS, "AQMk-cal", "x"
