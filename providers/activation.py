@@ -72,9 +72,7 @@ def activate(request: AuthorizationRequest, code: str, actor: Actor) -> None:
     account: Account | None = None
     try:
         # Whose it is comes first: without it, a refused answer's grant could not be given back.
-        account = configuration.provider.fetch_account(
-            http_client(), registration.access(tokens.access_token)
-        )
+        account = configuration.oauth2_provider.identify(http_client(), registration, tokens)
         calendar = _inspect(request, registration, tokens, account)
         _store(request, tokens, account, [calendar], actor)
     except (Refused, ProviderError):

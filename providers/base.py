@@ -18,7 +18,7 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where a provider is reached: absolute URLs without a trailing slash. `issuer`: RFC 9207."""
+    """Where a provider is reached: absolute URLs without a trailing slash; `issuer`: RFC 9207."""
 
     authorization: str
     token: str
@@ -77,13 +77,14 @@ class TokenSet(HoldsSecrets):
     `expires_at` is aware UTC; `refresh_token` is None when none came: keep the one there is.
     `scopes` is what was granted. An answer may name none: after a code exchange that means what was
     asked for (RFC 6749 section 5.1); after a refresh it means unchanged (section 6), and `scopes`
-    is then empty.
+    is then empty. `id_token` is OpenID Connect's, unread; empty when none came.
     """
 
     access_token: str = field(repr=False)
     expires_at: datetime
     refresh_token: str | None = field(repr=False)
     scopes: tuple[str, ...]
+    id_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +333,10 @@ class OAuth2Provider(Provider):
     client_authentication: ClassVar[str] = "client_secret_post"
     authorization_response_iss_required: ClassVar[bool] = False
 
+    def is_issuer(self, endpoints: Endpoints, iss: str) -> bool:
+        """Whether `iss` is the issuer that these endpoints belong to (RFC 9207 section 2.4)."""
+        return iss == endpoints.issuer
+
     def authorization_parameters(self, *, login_hint: str) -> Mapping[str, str]:
         """What the authorization request carries beyond RFC 6749 and PKCE."""
         return {"login_hint": login_hint} if login_hint else {}
@@ -342,6 +347,21 @@ class OAuth2Provider(Provider):
     @abstractmethod
     def missing_scopes(self, granted: Collection[str]) -> tuple[str, ...]:
         """The scopes that reading calendars needs and `granted` does not imply."""
+
+    def identify(self, http: Http, registration: ClientRegistration, tokens: TokenSet) -> Account:
+        """Who has just authorised; its `subject` is kept. Raises as `fetch_account`."""
+        return self.fetch_account(http, registration.access(tokens.access_token))
+
+    def read_refusal(
+        self, grant: str, answer: Mapping[str, Any], endpoints: Endpoints
+    ) -> Exception | None:
+        """The ProviderError that a refusal is, without a secret; None: as RFC 6749 says (5.2)."""
+        del grant, answer, endpoints
+        return None
+
+    def read_answer_error(self, error: str, description: str) -> str:  # noqa: ARG002
+        """Our code for an authorization response's `error`; empty: as RFC 6749 says."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,9 @@ RENEWED_AT = (0.6, 0.75)
 SHORTEST_PAUSE = timedelta(minutes=1)
 RETRY = timedelta(minutes=15)
 RETRY_REFUSED = timedelta(days=1)
+# One that has less left is renewed, however long it was meant to live: its provider may have said
+# that it will end.
+LAST_MINUTES = timedelta(minutes=30)
 # How long one renewal may take before another process begins anew.
 CLAIM = timedelta(minutes=5)
 MOST_STOPS = 5
@@ -134,8 +137,10 @@ class _Renewal:
         current = working.order_by("-created_at").first()
         had_none = current is None
         try:
-            if current is None or now >= _renewal_of(current, RENEWED_AT[0]):
+            if current is None:
                 current = self._open()
+            elif _is_due(current, now):
+                current = self._prolong(current) or self._open()
         except (ProviderError, UnsealError) as error:
             self._note_failure(error, "no channel was opened")
             _poll_again(self._source)
@@ -177,6 +182,28 @@ class _Renewal:
             return channel
         self._stop_abandoned(channel)
         return None
+
+    def _prolong(self, channel: NotificationChannel) -> NotificationChannel | None:
+        """The same channel with a longer life; None if another one is needed."""
+        prolonged = self._call(partial(self._renew, channel))
+        if prolonged is None:
+            return None
+        now = timezone.now()
+        channel.prolonged_at = now
+        channel.expires_at = min(prolonged.expires_at, now + LONGEST_LIFE)
+        kept = Channels.filter(pk=channel.pk, stopped_at__isnull=True).update(
+            prolonged_at=now, expires_at=channel.expires_at
+        )
+        return channel if kept else None
+
+    def _renew(self, channel: NotificationChannel, access: Access) -> Channel | None:
+        return self._provider.renew(
+            self._http,
+            access,
+            channel_id=str(channel.pk),
+            resource_id=channel.resource_id,
+            ttl=TTL,
+        )
 
     def _watch(self, channel: NotificationChannel, token: str, access: Access) -> Channel:
         return self._provider.watch(
@@ -290,10 +317,15 @@ def _working(source: ExternalCalendar, now: datetime) -> QuerySet[NotificationCh
     return Channels.filter(external_calendar=source, stopped_at__isnull=True, expires_at__gt=now)
 
 
+def _is_due(channel: NotificationChannel, now: datetime) -> bool:
+    left = (channel.expires_at or now) - now
+    return left < LAST_MINUTES or now >= _renewal_of(channel, RENEWED_AT[0])
+
+
 def _renewal_of(channel: NotificationChannel, part: float) -> datetime:
-    """When so much of the channel's life is over."""
-    life = (channel.expires_at or channel.created_at) - channel.created_at
-    return channel.created_at + life * part
+    """When so much of the channel's life, since it was last prolonged, is over."""
+    begin = channel.prolonged_at or channel.created_at
+    return begin + ((channel.expires_at or begin) - begin) * part
 
 
 def digest(token: str) -> str:

@@ -27,6 +27,7 @@ from providers import audit, grants, oauth2, scheduler, tasks
 from providers.audit import Action, Actor
 from providers.base import ClientRegistration, HoldsSecrets, OAuth2Provider
 from providers.models import AuthorizationRequest, ProviderConfiguration, ProviderConnection
+from providers.tenants import HasTenants
 from talkover.encryption import seal
 from talkover.environments.models import User
 from talkover.statements import Select, insert, parameter
@@ -36,6 +37,8 @@ Handshake = AuthorizationRequest.Handshake
 
 # Over which span the starts of a calendar are counted.
 STARTS_SPAN = timedelta(minutes=1)
+# The state of an administrator's consent. It is no secret: it comes back and connects nothing.
+ADMIN_CONSENT_STATE = "admin_consent"
 
 
 class TooManyAttempts(Exception):
@@ -186,6 +189,22 @@ def callback_url(configuration: ProviderConfiguration) -> str:
     Built from PUBLIC_BASE_URL, never from a request's Host header.
     """
     return f"{settings.PUBLIC_BASE_URL}/oauth/callback/{configuration.kind}/{configuration.pk}"
+
+
+def admin_consent_url(connection: ProviderConnection, code: str) -> str:
+    """The link that whoever is told `code` sends to an administrator; empty where none helps."""
+    if code != "admin_consent_required":
+        return ""
+    configuration = connection.configuration
+    provider = configuration.provider
+    if not isinstance(provider, HasTenants):
+        return ""
+    registration = ClientRegistration(  # without the secret: the link needs none
+        configuration.client_id, "", configuration.endpoints(), configuration.requested_scopes()
+    )
+    return provider.admin_consent_url(
+        registration, redirect_uri=callback_url(configuration), state=ADMIN_CONSENT_STATE
+    )
 
 
 def _expiry(now: datetime) -> datetime:

@@ -71,7 +71,9 @@ def revoke_later(
     """
     if not token or not subject:
         return
-    revokes = not _grant_is_in_use(connection, subject)
+    # Not every provider has a revocation endpoint: there the grant ends with the tokens, unused.
+    can_revoke = bool(connection.configuration.endpoints().revocation)
+    revokes = can_revoke and not _grant_is_in_use(connection, subject)
     if not revokes and not channels:
         return
     job = RevocationJob(

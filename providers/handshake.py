@@ -42,7 +42,8 @@ Handshake = AuthorizationRequest.Handshake
 RESULT_CODE_LIFE = timedelta(minutes=5)
 
 # RFC 6749 section 4.1.2.1 and OpenID Connect Core section 3.1.2.6: only what is on this list is
-# taken from the callback's `error`; its description and URI are never shown.
+# taken from the callback's `error`; its description and URI are never shown, though a provider may
+# find one of our own codes in the description.
 _ANSWER_ERRORS = {
     "access_denied": "access_denied",
     "consent_required": "access_denied",
@@ -79,6 +80,7 @@ class Answer(HoldsSecrets):
     state: str = field(repr=False)
     code: str = field(default="", repr=False)
     error: str = ""
+    error_description: str = field(default="", repr=False)
     issuer: str | None = None
     user_id: uuid.UUID | None = None
     cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -231,7 +233,9 @@ def _check_answer(request: AuthorizationRequest, answer: Answer) -> None:
     if answer.error:
         if answer.code:
             raise Refused("invalid_request")
-        raise Refused(_ANSWER_ERRORS.get(answer.error, "provider_error"))
+        provider = request.configuration.oauth2_provider
+        known = provider.read_answer_error(answer.error, answer.error_description)
+        raise Refused(known or _ANSWER_ERRORS.get(answer.error, "provider_error"))
     if not answer.code:
         raise Refused("invalid_request")
     if request.connection.status == Status.DISCONNECTED:

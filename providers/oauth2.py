@@ -73,6 +73,7 @@ class _TokenAnswer(msgspec.Struct):
     expires_in: int | None = None
     refresh_token: str | None = None
     scope: str | None = None
+    id_token: str | None = None
 
 
 class _Answer:
@@ -94,8 +95,12 @@ class _Session:
     unusual description and lets its text into the exception.
     """
 
-    def __init__(self, http: Http, *, grant: str) -> None:
+    def __init__(
+        self, http: Http, provider: OAuth2Provider, registration: ClientRegistration, *, grant: str
+    ) -> None:
         self._http = http
+        self._provider = provider
+        self._endpoints = registration.endpoints
         self._grant = grant
 
     def post(self, url: str, *, data: Any, headers: Mapping[str, str], auth: Any) -> _Answer:
@@ -111,6 +116,10 @@ class _Session:
             _check_revoked(response)
             return _Answer({})
         if response.status != 200:
+            if 400 <= response.status < 500 and response.status != 429:
+                answer = _refusal_in(response)
+                if error := self._provider.read_refusal(self._grant, answer, self._endpoints):
+                    raise error
             _raise_refusal(response, grant=self._grant)
         return _Answer(msgspec.to_builtins(_checked(response.body)))
 
@@ -156,7 +165,7 @@ def check_issuer(
     """
     if iss is None and not provider.authorization_response_iss_required:
         return
-    if iss != registration.endpoints.issuer:
+    if iss is None or not provider.is_issuer(registration.endpoints, iss):
         raise IssuerMismatch("The answer names no issuer or another one.")
 
 
@@ -175,7 +184,8 @@ def exchange_code(
     of `http`.
     """
     sent_at = datetime.now(UTC)
-    token = _client(_Session(http, grant="code"), provider, registration).fetch_token(
+    session = _Session(http, provider, registration, grant="code")
+    token = _client(session, provider, registration).fetch_token(
         registration.endpoints.token,
         grant_type="authorization_code",
         code=code,
@@ -195,7 +205,8 @@ def refresh(
     """
     sent_at = datetime.now(UTC)
     # Not Authlib's refresh_token(): it puts the old token into an answer that names none.
-    token = _client(_Session(http, grant="refresh"), provider, registration).fetch_token(
+    session = _Session(http, provider, registration, grant="refresh")
+    token = _client(session, provider, registration).fetch_token(
         registration.endpoints.token, grant_type="refresh_token", refresh_token=refresh_token
     )
     return _token_set(token, sent_at, unnamed_scopes=())
@@ -204,12 +215,15 @@ def refresh(
 def revoke(
     http: Http, provider: OAuth2Provider, registration: ClientRegistration, *, token: str
 ) -> None:
-    """End a grant at the provider (RFC 7009). A token that is already invalid counts as done.
+    """End a grant at the provider (RFC 7009). A token that is already invalid counts as done, and
+    where nothing can be revoked nothing is asked.
 
     Raises Misconfigured, RateLimited, ProviderUnavailable, InvalidResponse and the errors of
     `http`.
     """
-    session = _Session(http, grant="revocation")
+    if not registration.endpoints.revocation:
+        return
+    session = _Session(http, provider, registration, grant="revocation")
     _client(session, provider, registration).revoke_token(
         registration.endpoints.revocation, token=token
     )
@@ -259,15 +273,22 @@ def _token_set(
         expires_at=sent_at + timedelta(seconds=token["expires_in"]),
         refresh_token=token["refresh_token"] or None,
         scopes=tuple((token["scope"] or "").split()) or unnamed_scopes,
+        id_token=token["id_token"] or "",
     )
+
+
+def _refusal_in(response: Response) -> dict[str, Any]:
+    """The JSON object of a refusal, empty when there is none."""
+    try:
+        answer = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
 
 
 def _error_code(response: Response) -> str:
     """The `error` of a refusal, empty when there is none; its description is never looked at."""
-    try:
-        error = json.loads(response.body)["error"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return ""
+    error = _refusal_in(response).get("error")
     return error if isinstance(error, str) else ""
 
 

@@ -9,6 +9,7 @@ from providers.base import Provider
 
 PROVIDERS = {
     "google": "providers.google.provider.GoogleProvider",
+    "microsoft": "providers.microsoft.provider.MicrosoftProvider",
 }
 
 

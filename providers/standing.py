@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from django.utils import timezone
 
-from providers import causes
+from providers import causes, connect
 from providers.audit import Action
 from providers.models import (
     AuditEntry,
@@ -47,11 +47,12 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`explanation` is there when something is wrong."""
+    """`explanation` is there when something is wrong, `link` when an administrator can mend it."""
 
     tone: Tone
     label: str
     explanation: causes.Cause | None = None
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +85,13 @@ def standing_of(connection: ProviderConnection) -> Standing:
             return Standing(Tone.OFF, "Disconnected")
         case Status.REAUTHORIZATION_REQUIRED:
             code = connection.last_error_code or "authorization_revoked"
-            return Standing(Tone.BAD, "Needs reconnecting", causes.explain(code))
+            link = connect.admin_consent_url(connection, code)
+            return Standing(Tone.BAD, "Needs reconnecting", causes.explain(code), link)
         case Status.ERROR:
             label = "Stopped" if connection.account_subject else "Not connected"
-            return Standing(Tone.BAD, label, causes.explain(connection.last_error_code))
+            code = connection.last_error_code
+            link = connect.admin_consent_url(connection, code)
+            return Standing(Tone.BAD, label, causes.explain(code), link)
     return _standing_of_active(connection)
 
 

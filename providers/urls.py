@@ -11,6 +11,7 @@ urlpatterns = [
     path("connect", views.start, name="connect-start"),
     path("connect/credentials", credential_page.credentials, name="connect-credentials"),
     path("push/<slug:kind>/<uuid:channel_id>", push.receive, name="push"),
+    path("oauth/admin-consent/<slug:outcome>", views.admin_consent, name="admin-consent"),
     path("oauth/error/<slug:code>", views.connect_error, name="connect-error"),
     path("", pages.home, name="home"),
     path("calendars", pages.calendar_list, name="calendar-list"),

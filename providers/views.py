@@ -23,7 +23,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from providers import causes, handshake, opening
+from providers import causes, connect, handshake, opening
 from providers.models import AuthorizationRequest, ProviderConfiguration
 from providers.registry import UnknownKind
 from talkover.api.addresses import client_address
@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 # Well above what providers send: Google's codes are at most 256 bytes, our states 43 characters.
 MAX_LENGTHS = {"code": 4096, "state": 256, "error": 256, "iss": 512}
+# Of a description this much is looked at, for codes that stand at its beginning.
+DESCRIPTION_LENGTH = 1024
 
 # How browsers say that nobody looks at the answer yet.
 _PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Moz")
@@ -81,6 +83,8 @@ def refuses_prefetch(view: Callable[P, HttpResponseBase]) -> Callable[P, HttpRes
 @refuses_prefetch
 def callback(request: HttpRequest, kind: str, configuration_id: uuid.UUID) -> HttpResponseBase:
     """Finish a handshake, or its browser's part of it, and send the browser on."""
+    if request.GET.get("state") == connect.ADMIN_CONSENT_STATE:
+        return SeeOther(reverse("admin-consent", args=[_consented(request)]))
     answer = _read_answer(request)
     if answer is None:
         return SeeOther(reverse("connect-error", args=["invalid_request"]))
@@ -178,6 +182,21 @@ def connect_error(request: HttpRequest, code: str) -> HttpResponse:
     return render(request, "connect/error.html", context, status=400 if known else 404)
 
 
+@leaves_no_trace
+@csp_replace({"default-src": [NONE], "style-src": [SELF], "frame-ancestors": [NONE]})  # type: ignore[arg-type]
+def admin_consent(request: HttpRequest, outcome: str) -> HttpResponse:
+    """The plain page for an administrator who comes back from allowing this application for an
+    organisation, or from declining. It says what their own provider told them, and does nothing:
+    whoever calls it learns and changes as much as by reading it.
+    """
+    return render(request, "connect/admin_consent.html", {"given": outcome == "given"})
+
+
+def _consented(request: HttpRequest) -> str:
+    given = request.GET.get("admin_consent", "").lower() == "true" and "error" not in request.GET
+    return "given" if given else "declined"
+
+
 def _read_answer(request: HttpRequest) -> handshake.Answer | None:
     """The answer's parameters, or None when one is doubled, too long or the state is missing."""
     values: dict[str, str | None] = {}
@@ -192,6 +211,7 @@ def _read_answer(request: HttpRequest) -> handshake.Answer | None:
         state=values["state"],
         code=values["code"] or "",
         error=values["error"] or "",
+        error_description=request.GET.get("error_description", "")[:DESCRIPTION_LENGTH],
         issuer=values["iss"],
         user_id=request.user.pk if request.user.is_authenticated else None,
         cookies=request.COOKIES,

@@ -46,7 +46,8 @@ class ProviderConfigurationAdmin(ModelAdmin):
         top = ("environment", "identifier", "kind", "display_name", "is_active", "state")
         client: tuple[str, ...] = ("client_id", "scopes", "callback_url")
         if is_superuser(request):
-            client = ("client_id", "new_client_secret", "secret_is_kept", "scopes", "callback_url")
+            secret = ("new_client_secret", "secret_is_kept")
+            client = ("tenant", "client_id", *secret, "scopes", "callback_url")
         sections: list[Any] = [
             (None, {"fields": top}),
             ("Client registration", {"fields": client}),

@@ -30,6 +30,7 @@ def _connections() -> QuerySet[Any]:
         .present()
         .filter(calendar=parameter("calendar", UUIDField()))
         .only(
+            "configuration",
             "external_calendar_id",
             "status",
             "account_email",

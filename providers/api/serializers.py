@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from providers import connect
 from providers.causes import explain
 from providers.models import AuthorizationRequest, ProviderConnection
 from talkover.api.fields import TextField
@@ -77,6 +78,12 @@ class AnswerSerializer(serializers.Serializer[Any]):
         max_length=4096, required=False, allow_blank=True, trim_whitespace=False, default=""
     )
     error = TextField(max_length=256, required=False, allow_blank=True, default="")
+    error_description = TextField(
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="If the answer has it: Microsoft says there that an administrator is needed.",
+    )
     iss = TextField(
         max_length=512,
         required=False,
@@ -124,6 +131,13 @@ class LastErrorSerializer(serializers.Serializer[Any]):
     cause = serializers.CharField()
     remedy = serializers.CharField()
     at = serializers.DateTimeField(allow_null=True)
+    admin_consent_url = serializers.CharField(
+        allow_null=True,
+        help_text=(
+            "With `admin_consent_required`: where an administrator of the person's organisation"
+            " allows this application. It is no secret and works for any administrator."
+        ),
+    )
 
 
 STATUSES = [
@@ -184,6 +198,7 @@ def represent_connection(connection: ProviderConnection) -> dict[str, Any]:
             "cause": words.cause,
             "remedy": words.remedy,
             "at": connection.last_error_at,
+            "admin_consent_url": connect.admin_consent_url(connection, code) or None,
         }
     return {
         "id": connection.pk,

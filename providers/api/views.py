@@ -197,7 +197,11 @@ class ConnectionViewSet(ApiViewSet):
         connection = self._connection(calendar_id, provider_id)
         body = serializers.ANSWER.run_validation(request.data)
         answer = handshake.Answer(
-            state=body["state"], code=body["code"], error=body["error"], issuer=body["iss"]
+            state=body["state"],
+            code=body["code"],
+            error=body["error"],
+            error_description=body["error_description"],
+            issuer=body["iss"],
         )
         return self._finished(
             connection,

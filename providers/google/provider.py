@@ -196,9 +196,11 @@ class GoogleProvider(OAuth2Provider, WatchesCalendars, WritesGoogleEvents):
             http, url, access.secret, channels.Stopped(id=channel_id, resource_id=resource_id)
         )
 
-    def read_notification(self, headers: Mapping[str, str]) -> Notification | None:
-        """Everything that Google says is in the `X-Goog-` headers."""
-        return channels.read_notification(headers)
+    def read_notifications(self, headers: Mapping[str, str], body: bytes) -> list[Notification]:
+        """Everything that Google says is in the `X-Goog-` headers; a post is one message."""
+        del body
+        notification = channels.read_notification(headers)
+        return [] if notification is None else [notification]
 
 
 def _fewer_at_once(http: Http, url: str, parameters: Mapping[str, str], token: str) -> Response:

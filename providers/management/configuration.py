@@ -32,6 +32,9 @@ def add_settings(parser: CommandParser) -> None:
     parser.add_argument(
         "--scope", action="append", help="repeatable; default: what reading calendars needs"
     )
+    parser.add_argument(
+        "--tenant", help="whose people sign in, at Microsoft; default: common, which is everybody"
+    )
     for name in ENDPOINT_FIELDS:
         parser.add_argument(f"--{_option(name)}", metavar="URL", help="instead of the provider's")
     parser.add_argument("--window-days-back", type=positive, metavar="DAYS")
@@ -42,6 +45,7 @@ def apply_settings(configuration: ProviderConfiguration, options: Mapping[str, A
     """Set what the options name, check the whole and save it. Raises CommandError."""
     for field, option in (
         ("client_id", "client_id"),
+        ("tenant", "tenant"),
         ("display_name", "display_name"),
         ("scopes", "scope"),
         ("window_days_back", "window_days_back"),
@@ -80,6 +84,7 @@ def represent(configuration: ProviderConfiguration) -> dict[str, Any]:
         "identifier": configuration.identifier,
         "kind": configuration.kind,
         "display_name": configuration.display_name,
+        "tenant": configuration.tenant or None,
         "client_id": configuration.client_id,
         "has_client_secret": bool(configuration.client_secret),
         "scopes": list(configuration.requested_scopes()),

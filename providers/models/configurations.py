@@ -10,6 +10,7 @@ from django.db import models
 
 from providers import registry
 from providers.base import ClientRegistration, Endpoints, OAuth2Provider, Provider
+from providers.tenants import HasTenants
 from providers.validation import check_endpoint
 from talkover.encryption import SealedField, unseal
 from talkover.environments.models import Environment
@@ -41,6 +42,14 @@ class ProviderConfiguration(models.Model):
     )
     kind = models.CharField(max_length=32)
     display_name = models.CharField(max_length=255)
+    tenant = models.CharField(
+        max_length=255,
+        blank=True,
+        help_text=(
+            "Whose people sign in. Microsoft: common (or empty), organizations, consumers, or one"
+            " tenant by its id or domain."
+        ),
+    )
     # Providers that are reached with what a person enters need no registration.
     client_id = models.CharField(max_length=255, blank=True)
     client_secret = SealedField(blank=True, editable=False)
@@ -87,8 +96,11 @@ class ProviderConfiguration(models.Model):
         problems: dict[str, str] = {}
         if self.kind not in registry.kinds():
             problems["kind"] = f"Unknown kind. Known: {', '.join(registry.kinds())}."
-        elif self.uses_oauth2 and not self.client_id:
-            problems["client_id"] = "Enter the client id that the provider gave."
+        else:
+            if problem := self._check_tenant():
+                problems["tenant"] = problem
+            if self.uses_oauth2 and not self.client_id:
+                problems["client_id"] = "Enter the client id that the provider gave."
         for name in ENDPOINT_FIELDS:
             url = getattr(self, f"{name}_endpoint")
             if url and (problem := check_endpoint(url)):
@@ -119,11 +131,14 @@ class ProviderConfiguration(models.Model):
         return isinstance(self.provider, OAuth2Provider)
 
     def endpoints(self) -> Endpoints:
-        """The provider's own endpoints, with this configuration's overrides; empty without OAuth.
-
-        Raises registry.UnknownKind.
+        """The provider's own endpoints for the tenant, with this configuration's overrides; empty
+        without OAuth. Raises registry.UnknownKind.
         """
-        own = self.oauth2_provider.endpoints if self.uses_oauth2 else _NO_ENDPOINTS
+        own = _NO_ENDPOINTS
+        if isinstance(provider := self.provider, HasTenants):
+            own = provider.endpoints_for(self.tenant)
+        elif self.uses_oauth2:
+            own = self.oauth2_provider.endpoints
         return Endpoints(
             **{
                 name: getattr(self, f"{name}_endpoint") or getattr(own, name)
@@ -144,3 +159,10 @@ class ProviderConfiguration(models.Model):
             endpoints=self.endpoints(),
             scopes=self.requested_scopes(),
         )
+
+    def _check_tenant(self) -> str:
+        """Why the tenant is none, empty when it is one; capitals are no difference in a domain."""
+        self.tenant = self.tenant.strip().lower()
+        if isinstance(provider := self.provider, HasTenants):
+            return provider.check_tenant(self.tenant)
+        return "This kind of provider has no tenants. Leave it empty." if self.tenant else ""

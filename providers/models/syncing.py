@@ -260,6 +260,8 @@ class NotificationChannel(models.Model):
     last_message_number = models.PositiveBigIntegerField(default=0)
     last_notified_at = models.DateTimeField(null=True, blank=True)
     stopped_at = models.DateTimeField(null=True, blank=True)
+    # When the provider last prolonged it; a provider that cannot gets another channel instead.
+    prolonged_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

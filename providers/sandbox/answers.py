@@ -16,6 +16,9 @@ from django.http import (
 from providers.sandbox import paging
 from providers.sandbox.google.access import JSON
 from providers.sandbox.google.refusals import REFUSALS
+from providers.sandbox.microsoft import refusals as microsoft_refusals
+from providers.sandbox.microsoft.refusals import REASONS
+from providers.sandbox.paging import Dialect
 from providers.sandbox.trouble import Trouble, pause
 
 _MEGABYTES = 200
@@ -26,62 +29,65 @@ Real = Callable[[HttpRequest], HttpResponseBase]
 
 def answer(trouble: Trouble, request: HttpRequest, real: Real) -> HttpResponseBase:
     """The response that this trouble gives instead of the real one, or makes of it."""
+    dialect = paging.dialect_of(request)
+    if dialect is paging.MICROSOFT and trouble.kind in REASONS:
+        return _later(trouble, microsoft_refusals.refused(trouble.kind, trouble.reason, request))
     if trouble.kind in REFUSALS:
-        return _refused(trouble)
+        errors = REFUSALS[trouble.kind]
+        usual = next(iter(errors.values()))
+        return _later(trouble, errors.get(trouble.reason or "", usual).response())
     if trouble.kind in _ANSWERS:
-        return _ANSWERS[trouble.kind](trouble)
+        return _ANSWERS[trouble.kind](trouble, dialect)
     return _SPOILT[trouble.kind](trouble, request, real)
 
 
-def _refused(trouble: Trouble) -> HttpResponse:
-    errors = REFUSALS[trouble.kind]
-    response = errors[trouble.reason or next(iter(errors))].response()
+def _later(trouble: Trouble, response: HttpResponse) -> HttpResponse:
     if trouble.kind == "rate_limited":
         response["Retry-After"] = str(trouble.retry_after)
     return response
 
 
-def _html(_trouble: Trouble) -> HttpResponse:
+def _html(_trouble: Trouble, _dialect: Dialect) -> HttpResponse:
     return HttpResponse(_PAGE)
 
 
-def _bad_gateway(_trouble: Trouble) -> HttpResponse:
+def _bad_gateway(_trouble: Trouble, _dialect: Dialect) -> HttpResponse:
     return HttpResponse(_PAGE, status=502)
 
 
-def _nothing(_trouble: Trouble) -> HttpResponse:
+def _nothing(_trouble: Trouble, _dialect: Dialect) -> HttpResponse:
     return HttpResponse(b"", content_type=JSON)
 
 
-def _redirect(trouble: Trouble) -> HttpResponse:
+def _redirect(trouble: Trouble, _dialect: Dialect) -> HttpResponse:
     return HttpResponse(status=302, headers={"Location": trouble.location})
 
 
-def _large() -> Iterator[bytes]:
+def _large(dialect: Dialect) -> Iterator[bytes]:
     """A listing without events whose title goes on and on."""
     yield b'{"kind":"calendar#events","summary":"'
     for _ in range(_MEGABYTES * 16):
         yield b"x" * 65_536
-    yield b'","items":[]}'
+    yield b'"' + dialect.entries + b"]}"
 
 
-def _too_much(_trouble: Trouble) -> StreamingHttpResponse:
-    return StreamingHttpResponse(_large(), content_type=JSON)
+def _too_much(_trouble: Trouble, dialect: Dialect) -> StreamingHttpResponse:
+    return StreamingHttpResponse(_large(dialect), content_type=JSON)
 
 
-def _gzip_bomb(_trouble: Trouble) -> HttpResponse:
-    return HttpResponse(_packed(), content_type=JSON, headers={"Content-Encoding": "gzip"})
+def _gzip_bomb(_trouble: Trouble, dialect: Dialect) -> HttpResponse:
+    return HttpResponse(_packed(dialect), content_type=JSON, headers={"Content-Encoding": "gzip"})
 
 
 @functools.cache
-def _packed() -> bytes:
+def _packed(dialect: Dialect) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, _GZIP)
-    return b"".join(packer.compress(piece) for piece in _large()) + packer.flush()
+    return b"".join(packer.compress(piece) for piece in _large(dialect)) + packer.flush()
 
 
-def _cut_off(_trouble: Trouble) -> StreamingHttpResponse:
+def _cut_off(_trouble: Trouble, dialect: Dialect) -> StreamingHttpResponse:
     def body() -> Iterator[bytes]:
-        yield b'{"kind":"calendar#events","items":['
+        yield b'{"kind":"calendar#events"' + dialect.entries
         # The server drops the connection at this error, which is the point.
         raise ConnectionResetError(errno.ECONNRESET, "cut off on purpose")
 
@@ -90,11 +96,11 @@ def _cut_off(_trouble: Trouble) -> StreamingHttpResponse:
     return response
 
 
-def _invalid_client(_trouble: Trouble) -> HttpResponse:
+def _invalid_client(_trouble: Trouble, _dialect: Dialect) -> HttpResponse:
     return JsonResponse({"error": "invalid_client"}, status=401)
 
 
-def _invalid_grant(_trouble: Trouble) -> HttpResponse:
+def _invalid_grant(_trouble: Trouble, _dialect: Dialect) -> HttpResponse:
     description = "Token has been expired or revoked."
     return JsonResponse({"error": "invalid_grant", "error_description": description}, status=400)
 
@@ -120,7 +126,7 @@ def _drip(trouble: Trouble, request: HttpRequest, real: Real) -> HttpResponseBas
 
 
 # Instead of the real answer.
-_ANSWERS: dict[str, Callable[[Trouble], HttpResponseBase]] = {
+_ANSWERS: dict[str, Callable[[Trouble, Dialect], HttpResponseBase]] = {
     "html": _html,
     "bad_gateway": _bad_gateway,
     "nothing": _nothing,

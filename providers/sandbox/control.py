@@ -20,8 +20,9 @@ from providers.sandbox import switches, trouble
 from providers.sandbox.google.errors import GoogleError, not_found
 from providers.sandbox.google.times import zone_of
 from providers.sandbox.kinds import KINDS
+from providers.sandbox.microsoft import ids, renderings, tenants
 from providers.sandbox.models import Account, Consent
-from providers.sandbox.oauth.grants import end_grant, put_client
+from providers.sandbox.oauth.grants import end_consent, put_client
 from providers.sandbox.seed.people import add_account
 from providers.sandbox.seed.plain import add_plain_events
 
@@ -74,16 +75,27 @@ def clients(_request: HttpRequest, body: Json) -> Json:
 
 @controls("GET", "POST")
 def accounts(request: HttpRequest, body: Json) -> Json:
-    """GET: all. POST `{email, name?, time_zone?, events?: N}`: a new one with N plain events."""
+    """GET: all. POST `{email, name?, time_zone?, events?: N, microsoft?}`: a new one with N events.
+
+    `microsoft` is what kind it is there. Naming it makes Graph's bodies of the events at once.
+    """
     if request.method == "GET":
         return {"accounts": [_described(account) for account in Account.objects.all()]}
     if Account.objects.filter(email=body["email"]).exists():
         raise ValueError(f"There is already an account {body['email']}.")
     zone = body.get("time_zone", "UTC")
     zone_of(zone)
+    kind = body.get("microsoft", tenants.WORK)
+    if kind not in tenants.KINDS:
+        raise ValueError(f"Unknown kind {kind!r}. Known: {', '.join(tenants.KINDS)}.")
     with transaction.atomic():
-        account = add_account(email=body["email"], name=body.get("name", ""), time_zone=zone)
-        add_plain_events(account.entries.get().calendar, int(body.get("events", 0)))
+        account = add_account(
+            email=body["email"], name=body.get("name", ""), time_zone=zone, microsoft=kind
+        )
+        calendar = account.entries.get().calendar
+        add_plain_events(calendar, int(body.get("events", 0)))
+        if "microsoft" in body:
+            renderings.bring_up_to_date(calendar)
     return _described(account)
 
 
@@ -109,7 +121,10 @@ def account_settings(request: HttpRequest, body: Json, email: str) -> Json:
 
 @controls("POST")
 def revoke(_request: HttpRequest, body: Json) -> Json:
-    """`{email, client_id?}`: the person takes access back, from one application or from all."""
+    """`{email, client_id?}`: the person takes access back, from one application or from all.
+
+    In both dialects.
+    """
     consents = Consent.objects.select_related("account", "application").filter(
         account__email=body["email"]
     )
@@ -117,7 +132,7 @@ def revoke(_request: HttpRequest, body: Json) -> Json:
         consents = consents.filter(application__client_id=body["client_id"])
     ended = list(consents)
     for consent in ended:
-        end_grant(account=consent.account, application=consent.application)
+        end_consent(consent)
     return {"revoked": len(ended)}
 
 
@@ -154,15 +169,19 @@ def account_called(email: str) -> Account:
 
 
 def _described(account: Account) -> Json:
-    entries = account.entries.select_related("calendar")
+    entries = account.entries.select_related("calendar__owner")
     return {
         "email": account.email,
         "name": account.name,
         "sub": account.sub,
         "time_zone": account.time_zone,
+        "microsoft": account.microsoft,
         "calendars": [
             {
                 "id": entry.calendar.google_id,
+                "graph_id": ids.calendar_id(
+                    ids.mailbox(entry.calendar.owner.email), entry.calendar.pk
+                ),
                 "summary": entry.calendar.summary,
                 "access_role": entry.access_role,
                 "primary": entry.primary,

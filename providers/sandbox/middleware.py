@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import ip_address
 
 from django.conf import settings
@@ -9,12 +10,16 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 from providers.sandbox import paging, trouble
 from providers.sandbox.answers import answer
+from providers.sandbox.microsoft.batch import PART
+from providers.sandbox.microsoft.throttle import limited
 from providers.sandbox.models import IssuedCode
-from providers.sandbox.oauth.grants import digest, owner_of_token
+from providers.sandbox.oauth.grants import digest, owner_of_identity_token, owner_of_token
 
 Answer = Callable[[HttpRequest], HttpResponseBase]
 
 _EXACT = {"/token": "token", "/v1/userinfo": "userinfo", "/revoke": "revoke"}
+_GRAPH = "/microsoft/v1.0/"
+_TROUBLE = "sandbox.trouble"
 _LOOPBACK_NAMES = {"127.0.0.1", "localhost", "[::1]"}
 
 
@@ -54,14 +59,22 @@ class TroubleAndLog:
         target = _target(request.path)
         if target is None:
             return self.get_response(request)
+        is_limited = request.path.startswith(_GRAPH) and not request.META.get(PART)
+        serve = partial(self._serve, target)
+        response = limited(request, serve) if is_limited else serve(request)
+        _record(request, target, response)
+        return response
+
+    def _serve(self, target: str, request: HttpRequest) -> HttpResponseBase:
         account = _account_of(request) if trouble.needs_account(target) else None
         wait, met = trouble.take(target, account)
         if wait:
             trouble.pause(wait)
         paging.understand(request)
-        response = answer(met, request, self.get_response) if met else self.get_response(request)
-        _record(request, target, response, met.kind if met else None)
-        return response
+        if met is None:
+            return self.get_response(request)
+        request.META[_TROUBLE] = met.kind
+        return answer(met, request, self.get_response)
 
 
 def _target(path: str) -> str | None:
@@ -71,7 +84,21 @@ def _target(path: str) -> str | None:
         if path.endswith(("/events/watch", "/channels/stop")):
             return "channels"
         return "events" if "/events" in path else "calendars"
+    if path.startswith("/microsoft/"):
+        return _microsoft_target(path)
     return None
+
+
+def _microsoft_target(path: str) -> str | None:
+    if not path.startswith(_GRAPH):
+        return {"token": "token", "userinfo": "userinfo"}.get(path.rpartition("/")[2])
+    rest = path.removeprefix(_GRAPH)
+    if rest in {"me", "$batch"}:
+        return "userinfo" if rest == "me" else "batch"
+    if rest.startswith("subscriptions"):
+        return "channels"
+    is_of_events = "/events" in rest or "/calendarview" in rest.lower()
+    return "events" if is_of_events else "calendars"
 
 
 def _account_of(request: HttpRequest) -> str | None:
@@ -81,13 +108,14 @@ def _account_of(request: HttpRequest) -> str | None:
     owner = owner_of_token(token) if token else None
     if owner is not None:
         return owner[0].email
+    person = owner_of_identity_token(token or request.POST.get("code", ""))
+    if person is not None:
+        return person.email
     code = IssuedCode.objects.filter(digest=digest(request.POST.get("code", ""))).first()
     return code.account.email if code else None
 
 
-def _record(
-    request: HttpRequest, target: str, response: HttpResponseBase, kind: str | None
-) -> None:
+def _record(request: HttpRequest, target: str, response: HttpResponseBase) -> None:
     match = request.resolver_match
     entry = {
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -97,7 +125,7 @@ def _record(
         "account": request.META.get("sandbox.account"),
         "status": response.status_code,
         "parameters": sorted(request.GET),
-        "trouble": kind,
+        "trouble": request.META.get(_TROUBLE),
     } | request.META.get("sandbox.noted", {})
     counted = [target, f"{target}:{response.status_code}"]
     if target == "token":

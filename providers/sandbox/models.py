@@ -7,13 +7,17 @@ from django.db import models
 
 
 class Account(AbstractBaseUser):
-    """A person with calendars. There is no password: the sign-in page lets you choose anybody."""
+    """A person with calendars. There is no password: the sign-in page lets you choose anybody.
+
+    `microsoft` is what kind of account this is in the Microsoft dialect, see microsoft.tenants.
+    """
 
     sub = models.CharField(max_length=40, unique=True)
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=200)
     time_zone = models.CharField(max_length=64, default="UTC")
     list_seq = models.BigIntegerField(default=0)
+    microsoft = models.CharField(max_length=12, default="work")
 
     objects = BaseUserManager["Account"]()
 
@@ -27,7 +31,10 @@ class Account(AbstractBaseUser):
 
 
 class Calendar(models.Model):
-    """A calendar. `last_seq` numbers its changes; a sync token is such a number."""
+    """A calendar. `last_seq` numbers its changes; a sync token is such a number.
+
+    Up to the change `rendered_seq` there are Microsoft's bodies of its events.
+    """
 
     google_id = models.CharField(max_length=255, unique=True)
     owner = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="calendars")
@@ -35,6 +42,7 @@ class Calendar(models.Model):
     description = models.TextField(blank=True)
     time_zone = models.CharField(max_length=64, default="UTC")
     last_seq = models.BigIntegerField(default=0)
+    rendered_seq = models.BigIntegerField(default=0)
 
     class Meta:
         ordering = ["id"]
@@ -118,13 +126,35 @@ class Event(models.Model):
         return self.event_id
 
 
+class GraphEvent(models.Model):
+    """An event as Microsoft Graph lists it, see microsoft.renderings.
+
+    `body` is the finished JSON of a listing, or empty when Graph does not list the row. `own` holds
+    the Graph fields that Google's resource has no place for, as JSON. `transaction_id` is the
+    client's key of the creation.
+    """
+
+    event = models.OneToOneField(
+        Event, on_delete=models.CASCADE, related_name="graph", primary_key=True
+    )
+    body = models.TextField(default="")
+    own = models.TextField(default="{}")
+    transaction_id = models.CharField(max_length=255, default="", db_index=True)
+
+    def __str__(self) -> str:
+        return str(self.event_id)
+
+
 class Consent(models.Model):
-    """What a person allowed an application; deleted when access is taken back."""
+    """What a person allowed an application in one dialect; deleted when access is taken back."""
+
+    GOOGLE, MICROSOFT = "google", "microsoft"
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="consents")
     application = models.ForeignKey(
         "oauth2_provider.Application", on_delete=models.CASCADE, related_name="+"
     )
+    dialect = models.CharField(max_length=9, default=GOOGLE)
     scopes = models.TextField()
     offline = models.BooleanField(default=False)
     updated = models.DateTimeField(auto_now=True)
@@ -133,7 +163,8 @@ class Consent(models.Model):
         ordering = ["-updated"]
         constraints = [
             models.UniqueConstraint(
-                fields=["account", "application"], name="one_consent_per_client"
+                fields=["account", "application", "dialect"],
+                name="one_consent_per_client_and_dialect",
             )
         ]
 
@@ -205,3 +236,77 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel_id}: {self.number}"
+
+
+class IdentityToken(models.Model):
+    """What Microsoft's identity platform gave out: codes, access tokens, refresh tokens.
+
+    Only the digest is kept. `tenant` is the one of the address it was asked at; `scopes` are short
+    names. `redirect_uri`, `challenge`, `method` and `nonce` belong to codes.
+    """
+
+    CODE, ACCESS, REFRESH = "code", "access", "refresh"
+
+    kind = models.CharField(max_length=7)
+    digest = models.CharField(max_length=64, unique=True)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    application = models.ForeignKey(
+        "oauth2_provider.Application", on_delete=models.CASCADE, related_name="+"
+    )
+    tenant = models.CharField(max_length=64)
+    scopes = models.TextField()
+    expires = models.DateTimeField()
+    used = models.BooleanField(default=False)
+    revoked = models.BooleanField(default=False)
+    redirect_uri = models.TextField(default="")
+    challenge = models.CharField(max_length=128, default="")
+    method = models.CharField(max_length=5, default="")
+    nonce = models.TextField(default="")
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.account_id}"
+
+
+class Subscription(models.Model):
+    """A Graph subscription on the events of a mailbox, or of one `calendar` of it.
+
+    `told` is what was told about last: change number and last row of each calendar, by its key.
+    """
+
+    subscription_id = models.CharField(max_length=36, unique=True)
+    application = models.ForeignKey(
+        "oauth2_provider.Application", on_delete=models.CASCADE, related_name="+"
+    )
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    calendar = models.ForeignKey(Calendar, on_delete=models.CASCADE, related_name="+", null=True)
+    resource = models.CharField(max_length=300)
+    change_type = models.CharField(max_length=40)
+    notification_url = models.TextField()
+    lifecycle_url = models.TextField(default="")
+    client_state = models.CharField(max_length=128, default="")
+    immutable_ids = models.BooleanField(default=False)
+    expiration_ms = models.BigIntegerField()
+    removed = models.BooleanField(default=False)
+    told = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.subscription_id
+
+
+class Delivery(models.Model):
+    """What a subscription was told in one POST. `statuses`: the answers, 0 for nobody."""
+
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.CASCADE, related_name="deliveries"
+    )
+    items = models.JSONField()
+    statuses = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.subscription_id}: {self.statuses}"

@@ -16,11 +16,13 @@ from providers.sandbox.google.access import ROLES
 from providers.sandbox.google.errors import GoogleError
 from providers.sandbox.google.store import Change
 from providers.sandbox.kinds import KINDS, TARGETS
+from providers.sandbox.microsoft import scopes as microsoft_scopes
 from providers.sandbox.models import Account, CalendarEntry, Consent, Event
-from providers.sandbox.oauth.grants import end_grant
+from providers.sandbox.oauth.grants import end_consent
 from providers.sandbox.oauth.scopes import SCOPES
 
 _SHOWN = 60
+_DESCRIPTIONS = SCOPES | microsoft_scopes.SCOPES
 
 
 @require_GET
@@ -29,7 +31,9 @@ def home(request: HttpRequest) -> HttpResponse:
     consents = Consent.objects.select_related("account", "application")
     context = {
         "accounts": Account.objects.prefetch_related("entries__calendar"),
-        "grants": [(each, [SCOPES.get(s, s) for s in each.scopes.split()]) for each in consents],
+        "grants": [
+            (each, [_DESCRIPTIONS.get(s, s) for s in each.scopes.split()]) for each in consents
+        ],
         "troubles": trouble.listed(),
         "kinds": {name: kind.text for name, kind in KINDS.items() if not kind.needs},
         "targets": TARGETS,
@@ -86,9 +90,9 @@ def change(request: HttpRequest, email: str, calendar_id: str, event_id: str) ->
 
 @require_POST
 def revoke(_request: HttpRequest, consent: int) -> HttpResponse:
-    """Take access back from an application, as on Google's page of connections."""
+    """Take access back from an application, as on the providers' pages of connections."""
     found = get_object_or_404(Consent.objects.select_related("account", "application"), pk=consent)
-    end_grant(account=found.account, application=found.application)
+    end_consent(found)
     return HttpResponseRedirect("/#grants")
 
 

@@ -14,11 +14,14 @@ class Switches:
     the whole family (RFC 9700 section 4.14.2). Google itself does not rotate.
     `omit_refresh_token`: a code exchange never gives a refresh token.
     `page_size`: the most entries of a page of a listing; 0 for as many as Google gives.
-    `channel_seconds`: the longest life of a watch channel.
+    `channel_seconds`: the longest life of a watch channel or subscription.
     `push_times`: how often each message is posted; 2 doubles it, 0 loses it.
     `push_late_milliseconds`: how long a message waits before it is posted.
     `push_pause_milliseconds`: the pause before a message is repeated; it doubles each time.
     `push_sync_first`: events.watch answers after its `sync` message was answered.
+    `empty_pages`: before each page of a Graph delta round comes an empty one.
+    `mailbox_requests`: how many Graph requests of one mailbox are served at the same time.
+    `mailbox_subscriptions`: the most Graph subscriptions of one mailbox.
     """
 
     access_token_seconds: int = 3600
@@ -30,6 +33,9 @@ class Switches:
     push_late_milliseconds: int = 0
     push_pause_milliseconds: int = 200
     push_sync_first: bool = False
+    empty_pages: bool = False
+    mailbox_requests: int = 4
+    mailbox_subscriptions: int = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +43,12 @@ class AccountSwitches:
     """What is switched for one account.
 
     `empty`: all listings of its calendars, read as this account, are suddenly empty.
-    `refuse_watching`: events.watch answers 400 pushNotSupportedForRequestedResource.
+    `refuse_watching`: events.watch answers 400 pushNotSupportedForRequestedResource, and Graph's
+    subscriptions 403.
     `meet_milliseconds`: how long the requests for Meet links in its calendars are pending at least.
     `meet_fails`: no Meet link can be made in its calendars.
+    `admin_consent_required`: Microsoft's sign-in ends with AADSTS90094, until an administrator
+    consents.
     `rotate_refresh_tokens`: as in Switches, for the tokens of this account.
     """
 
@@ -47,6 +56,7 @@ class AccountSwitches:
     refuse_watching: bool = False
     meet_milliseconds: int = 0
     meet_fails: bool = False
+    admin_consent_required: bool = False
     rotate_refresh_tokens: bool = False
 
 

@@ -1,9 +1,16 @@
 """All addresses of the sandbox."""
 
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 from oauth2_provider.views import JwksInfoView
 
-from providers.sandbox import control, control_channels, control_events, control_raw, pages
+from providers.sandbox import (
+    control,
+    control_channels,
+    control_events,
+    control_graph,
+    control_raw,
+    pages,
+)
 from providers.sandbox.google import calendars, channels, events
 from providers.sandbox.oauth import authorize, tokens
 
@@ -25,6 +32,7 @@ urlpatterns = [
     path(f"{_CALENDAR}/events/<str:event_id>", events.item),
     path("calendar/v3/channels/stop", channels.stop),
     re_path("^calendar/v3/", events.not_here),
+    path("microsoft/", include("providers.sandbox.microsoft.urls")),
     path("control/clients", control.clients),
     path("control/accounts", control.accounts),
     path("control/settings", control.settings_),
@@ -37,6 +45,10 @@ urlpatterns = [
     path("control/channels/<str:channel_id>/notify", control_channels.notify),
     path("control/calendars/<str:calendar_id>/events", control_events.collection),
     path("control/calendars/<str:calendar_id>/events/<str:event_id>", control_events.item),
+    path("control/calendars/<str:calendar_id>/events/<str:event_id>/graph", control_graph.event),
+    path("control/subscriptions", control_graph.subscriptions),
+    path("control/subscriptions/<str:subscription_id>/notify", control_graph.notify_),
+    path("control/subscriptions/<str:subscription_id>/lifecycle", control_graph.lifecycle),
     path("control/calendars/<str:calendar_id>/raw-events", control_raw.collection),
     path("control/calendars/<str:calendar_id>/raw-events/<str:name>", control_raw.item),
     path("control/calendars/<str:calendar_id>/touch", control_events.touch),

@@ -39,7 +39,8 @@ class ListingContract:
     # Account and calendars
 
     def test_account(self, connected: Session) -> None:
-        account = connected.provider.fetch_account(connected.world.http, connected.access)
+        account = connected.account()
+        assert connected.account() == account
         assert account.subject
         assert account.email == connected.world.email
         assert account.email_verified is connected.world.email_is_verified
@@ -150,8 +151,7 @@ class ListingContract:
         assert told.items() >= dict(guests).items()
 
     def test_a_meeting_url(self, connected: Session) -> None:
-        url = connected.world.meeting_url
-        connected.world.add_detailed("Call", MONDAY, MONDAY + HOUR, Details(meeting_url=url))
+        url = connected.world.add_meeting("Call", MONDAY, MONDAY + HOUR)
         [event] = connected.listing().events
         assert event.meeting_url == url
 

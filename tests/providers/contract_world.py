@@ -13,6 +13,7 @@ import msgspec
 from providers import oauth2
 from providers.base import (
     Access,
+    Account,
     ClientRegistration,
     CredentialProvider,
     EventPage,
@@ -64,7 +65,6 @@ class Details:
     free: bool = False
     private: bool = False
     guests: tuple[tuple[str, str], ...] = ()
-    meeting_url: str = ""
     zone: str = ZONE
 
 
@@ -78,7 +78,6 @@ class World(ABC):
     email_is_verified = True
     lists_in_pages = True
     takes_windows_zones = True
-    meeting_url = "https://meet.google.com/abc-defg-hij"
 
     @abstractmethod
     def connect(self) -> Session:
@@ -91,6 +90,10 @@ class World(ABC):
     @abstractmethod
     def add(self, title: str, start: When, end: When, *, weekly: int = 0) -> str:
         """Add an event in ZONE, or a series of `weekly` occurrences; its id."""
+
+    @abstractmethod
+    def add_meeting(self, title: str, start: datetime, end: datetime) -> str:
+        """Add an event that is held online; the address of the meeting."""
 
     @abstractmethod
     def fill(self, count: int) -> None:
@@ -192,6 +195,9 @@ class Session(ABC):
     def access(self) -> Access: ...
 
     @abstractmethod
+    def account(self) -> Account: ...
+
+    @abstractmethod
     def page(
         self, *, http: Http | None = None, cursor: str = "", page_token: str = ""
     ) -> EventPage | ObjectPage: ...
@@ -225,6 +231,9 @@ class Connected(Session):
     @property
     def access(self) -> Access:
         return self.registration.access(self.tokens.access_token)
+
+    def account(self) -> Account:
+        return self.provider.identify(self.world.http, self.registration, self.tokens)
 
     def exchange(self, **changes: str) -> TokenSet:
         given = {"code": self.back["code"], "code_verifier": self.verifier} | changes
@@ -313,6 +322,9 @@ class Entered(Session):
     @property
     def access(self) -> Access:
         return self._access
+
+    def account(self) -> Account:
+        return self.provider.fetch_account(self.world.http, self._access)
 
     def page(
         self, *, http: Http | None = None, cursor: str = "", page_token: str = ""

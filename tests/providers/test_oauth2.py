@@ -162,6 +162,21 @@ def test_a_promised_issuer_must_be_there(monkeypatch: pytest.MonkeyPatch) -> Non
         oauth2.check_issuer(PROVIDER, REGISTRATION, None)
 
 
+def test_an_id_token_is_handed_on_unread() -> None:
+    http = scripted(200, GOOD | {"refresh_token": "r", "id_token": "canary.id.token"})
+    tokens = exchange(http)
+    assert tokens.id_token == "canary.id.token"
+    assert "canary" not in repr(tokens)
+    assert exchange(scripted(200, GOOD)).id_token == ""
+
+
+def test_nothing_is_asked_where_nothing_can_be_revoked() -> None:
+    http = scripted(500)
+    nowhere = replace(REGISTRATION, endpoints=replace(REGISTRATION.endpoints, revocation=""))
+    oauth2.revoke(http, PROVIDER, nowhere, token="canary-token")
+    assert http.requests == []
+
+
 # Tokens
 
 

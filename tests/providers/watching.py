@@ -57,7 +57,7 @@ class Watching(ScriptedProvider, WatchesCalendars):
         self.before_stop()
         self.stopped.append((channel_id, resource_id))
 
-    def read_notification(self, headers: Any) -> Notification | None:
+    def read_notifications(self, headers: Any, body: bytes) -> list[Notification]:
         raise NotImplementedError
 
 

@@ -145,11 +145,12 @@ class SandboxProcess:
         return counts
 
     def calm(self) -> None:
-        """Back to normal: no troubles, the default switches, no channels, an empty request log."""
+        """Back to normal: no troubles, default switches, no channels, an empty request log."""
         self.control("DELETE", "troubles")
         self.control("DELETE", "requests")
         self.control("DELETE", "settings")
         self.control("DELETE", "channels")
+        self.control("DELETE", "subscriptions")
 
     def stop(self) -> None:
         """Stop it and remove its data folder, unless the folder was given."""

@@ -35,7 +35,7 @@ def test_a_second_start_finds_everything_as_it_was(tmp_path: Path) -> None:
         assert client.all_events()[0] == before
         assert client.all_events(syncToken=token)[0] == []
         assert client.refresh().status == 200
-        assert len(second.control("GET", "accounts")["accounts"]) == 6
+        assert len(second.control("GET", "accounts")["accounts"]) == 9
         url = client.authorization_url(redirect_uri=first.redirect_uri)
         # The client is as configured now.
         assert http.request("GET", url, timeout=20).status == 400

@@ -4,9 +4,7 @@ https://developers.google.com/workspace/calendar/api/guides/push
 """
 
 import re
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.http import HttpResponse
@@ -19,6 +17,7 @@ from providers.sandbox.google.access import READ_EVENTS, STOP_CHANNELS, Call, an
 from providers.sandbox.google.errors import GoogleError
 from providers.sandbox.models import Calendar, Channel
 from providers.sandbox.push.notify import begin, resource_uri
+from providers.sandbox.push.post import is_reachable
 
 _ID = re.compile(r"[A-Za-z0-9\-_+/=]{1,64}")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
@@ -117,27 +116,10 @@ def _checked_address(body: dict[str, Any]) -> str:
         message = f"Channel type {body.get('type')!r} is not supported."
         raise GoogleError(400, "push.channelTypeNotSupported", message)
     address = _given(body, "address")
-    if not _VISIBLE.fullmatch(address) or not _is_reachable(address):
+    if not _VISIBLE.fullmatch(address) or not is_reachable(address):
         message = f"WebHook callback must be HTTPS: {address}"
         raise GoogleError(400, "push.webhookUrlNotHttps", message)
     return address
-
-
-def _is_reachable(address: str) -> bool:
-    """An https address; unlike Google also a plain one on this machine."""
-    try:
-        parts = urlsplit(address)
-        host, _port = parts.hostname or "", parts.port
-    except ValueError:
-        return False
-    if parts.scheme == "https":
-        return bool(host)
-    if parts.scheme != "http":
-        return False
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _expiration(body: dict[str, Any]) -> int:

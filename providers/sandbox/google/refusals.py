@@ -19,6 +19,7 @@ _BY_KIND = {
     "rate_limited": (GoogleError(429, _RATE, "Rate Limit Exceeded", domain="usageLimits"),),
     "server_error": (GoogleError(503, "backendError", "Backend Error"),),
     "not_found": (not_found(),),
+    "conflict": (GoogleError(412, "conditionNotMet", "Precondition Failed"),),
     # Quotas come as 403 PERMISSION_DENIED too; only the reason tells them from a lost permission.
     "quota": (
         GoogleError(403, _RATE, "Rate Limit Exceeded", domain="usageLimits"),

@@ -14,7 +14,7 @@ from providers.sandbox.google import conferences, guests, resources, series, tim
 from providers.sandbox.google.errors import GoogleError, not_found
 from providers.sandbox.google.resources import Home, Resource
 from providers.sandbox.models import Calendar, Event
-from providers.sandbox.push.notify import calendar_changed
+from providers.sandbox.push.changed import calendar_changed
 
 _ID_CHARACTERS = frozenset("0123456789abcdefghijklmnopqrstuv")
 
@@ -137,7 +137,7 @@ def loads(row: Event) -> Resource:
 def take_numbers(calendar: Calendar, count: int) -> int:
     """Reserve change numbers, inside a transaction; the first one is returned.
 
-    Every change passes here, so here the watch channels learn of it, once it is committed.
+    Every change passes here, so here channels and subscriptions learn of it, once it is committed.
     """
     Calendar.objects.filter(pk=calendar.pk).update(last_seq=F("last_seq") + count)
     calendar.refresh_from_db(fields=["last_seq"])

@@ -95,7 +95,9 @@ class AuthorizationPage(OAuthLibMixin, View):
 
     def consent_of(self, account: Account) -> Consent | None:
         """What this person allowed this client before."""
-        return Consent.objects.filter(account=account, application=self.application).first()
+        return Consent.objects.filter(
+            account=account, application=self.application, dialect=Consent.GOOGLE
+        ).first()
 
 
 class SignIn(AuthorizationPage):

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from oauth2_provider.models import AccessToken, Application, Grant, RefreshToken
 
-from providers.sandbox.models import Account, Consent
+from providers.sandbox.models import Account, Consent, IdentityToken
 
 
 def digest(token: str) -> str:
@@ -16,14 +16,19 @@ def digest(token: str) -> str:
 
 
 def remember_consent(
-    *, account: Account, application: Application, scopes: Iterable[str], offline: bool
+    *,
+    account: Account,
+    application: Application,
+    scopes: Iterable[str],
+    offline: bool,
+    dialect: str = Consent.GOOGLE,
 ) -> None:
     """Store that this person allowed these scopes, in addition to what was allowed before."""
-    consent = Consent.objects.filter(account=account, application=application).first()
+    of_all = {"account": account, "application": application, "dialect": dialect}
+    consent = Consent.objects.filter(**of_all).first()
     before = consent.scopes.split() if consent else []
     Consent.objects.update_or_create(
-        account=account,
-        application=application,
+        **of_all,
         defaults={
             "scopes": " ".join(dict.fromkeys([*before, *scopes])),
             "offline": offline or bool(consent and consent.offline),
@@ -42,7 +47,28 @@ def end_grant(*, account: Account, application: Application) -> None:
         for token in RefreshToken.objects.filter(**of_both, revoked__isnull=True):
             token.revoke()
         AccessToken.objects.filter(**of_both).delete()
-        Consent.objects.filter(account=account, application=application).delete()
+        _forget_consent(account, application, Consent.GOOGLE)
+
+
+def end_identity_grant(*, account: Account, application: Application) -> None:
+    """The same of Microsoft's: refresh tokens are remembered, to be refused as revoked ones."""
+    with transaction.atomic():
+        given = IdentityToken.objects.filter(account=account, application=application)
+        given.exclude(kind=IdentityToken.REFRESH).delete()
+        given.update(revoked=True)
+        _forget_consent(account, application, Consent.MICROSOFT)
+
+
+def end_consent(consent: Consent) -> None:
+    """Take back what this person allowed in this dialect, and all that came of it."""
+    end = end_grant if consent.dialect == Consent.GOOGLE else end_identity_grant
+    end(account=consent.account, application=consent.application)
+
+
+def owner_of_identity_token(token: str) -> Account | None:
+    """Whose code, access token or refresh token of Microsoft's this is."""
+    found = IdentityToken.objects.select_related("account").filter(digest=digest(token)).first()
+    return found.account if found else None
 
 
 def owner_of_token(token: str) -> tuple[Account, Application] | None:
@@ -57,6 +83,10 @@ def owner_of_token(token: str) -> tuple[Account, Application] | None:
         if found is not None and found.application is not None:
             return found.user, found.application
     return None
+
+
+def _forget_consent(account: Account, application: Application, dialect: str) -> None:
+    Consent.objects.filter(account=account, application=application, dialect=dialect).delete()
 
 
 def put_client(

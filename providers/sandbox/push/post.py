@@ -1,8 +1,9 @@
-"""Posting messages from background threads, with Google's repetitions.
+"""Posting messages from background threads, with repetitions.
 
-Repeated after 500, 502, 503, 504 and when nobody answers, with a pause that doubles; any other
-answer is final (https://developers.google.com/workspace/calendar/api/guides/push). Messages wait in
-memory: those on their way when the sandbox ends are lost, as Google loses some.
+Google repeats after 500, 502, 503, 504 and when nobody answers, with a pause that doubles; any
+other answer is final (https://developers.google.com/workspace/calendar/api/guides/push). Microsoft
+repeats whatever was not answered with 2xx. Messages wait in memory: those on their way when the
+sandbox ends are lost, as Google loses some.
 """
 
 import heapq
@@ -10,30 +11,44 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from dataclasses import dataclass, field, replace
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 NO_ANSWER = 0
-_REPEATED = frozenset({NO_ANSWER, 500, 502, 503, 504})
+REPEATED_BY_GOOGLE = frozenset({NO_ANSWER, 500, 502, 503, 504})
 _ATTEMPTS = 4
-_TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 10
 _THREADS = 4
+_MOST = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """A POST without body. `answered` gets the status of each attempt, or `NO_ANSWER`.
+    """A POST. `answered` gets the status of each attempt, or `NO_ANSWER`.
 
-    `answered` says whether the message is still wanted. `pause` (seconds) comes before the first
-    repetition and doubles.
+    `answered` says whether the message is still wanted, `is_repeated` whether it comes again after
+    this status. `pause` (seconds) comes before the first repetition and doubles.
     """
 
     address: str
     headers: Mapping[str, str]
     answered: Callable[[int], bool]
     pause: float
+    body: bytes = b""
+    is_repeated: Callable[[int], bool] = REPEATED_BY_GOOGLE.__contains__
+    seconds: float = TIMEOUT_SECONDS
     attempt: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What came back: `status` (`NO_ANSWER` for nothing), the content type, the first 8 KB."""
+
+    status: int
+    kind: str = ""
+    body: bytes = b""
 
 
 @dataclass
@@ -79,28 +94,52 @@ def _next() -> Message:
 
 
 def _deliver(message: Message) -> None:
-    status = _post(message.address, message.headers)
+    status = post(message.address, message.headers, message.body, message.seconds).status
     wanted = message.answered(status)
-    if wanted and status in _REPEATED and message.attempt < _ATTEMPTS:
-        again = Message(
-            address=message.address,
-            headers=message.headers,
-            answered=message.answered,
-            pause=message.pause * 2,
-            attempt=message.attempt + 1,
-        )
+    if wanted and message.is_repeated(status) and message.attempt < _ATTEMPTS:
+        again = replace(message, pause=message.pause * 2, attempt=message.attempt + 1)
         send(again, in_seconds=message.pause)
 
 
-def _post(address: str, headers: Mapping[str, str]) -> int:
+def post(address: str, headers: Mapping[str, str], body: bytes, seconds: float) -> Reply:
+    """POST now and wait for the answer, so long."""
     parts = urlsplit(address)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_SECONDS)
+    connection = kind(parts.hostname or "", parts.port, timeout=seconds)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        connection.request("POST", path, body=b"", headers=dict(headers))
-        return connection.getresponse().status
+        connection.request("POST", path, body=body, headers=dict(headers))
+        response = connection.getresponse()
+        return Reply(
+            status=response.status,
+            kind=response.headers.get("Content-Type", ""),
+            body=_beginning(response),
+        )
     except (OSError, HTTPException):
-        return NO_ANSWER
+        return Reply(status=NO_ANSWER)
     finally:
         connection.close()
+
+
+def _beginning(response: HTTPResponse) -> bytes:
+    try:
+        return response.read(_MOST)
+    except (OSError, HTTPException):
+        return b""  # the status counts all the same
+
+
+def is_reachable(address: str) -> bool:
+    """An https address; unlike the providers also a plain one on this machine."""
+    try:
+        parts = urlsplit(address)
+        host, _port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if parts.scheme == "https":
+        return bool(host)
+    if parts.scheme != "http":
+        return False
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

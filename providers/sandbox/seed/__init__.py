@@ -3,9 +3,10 @@
 from django.conf import settings
 from django.db import transaction
 
+from providers.sandbox.microsoft import tenants
 from providers.sandbox.models import Account
 from providers.sandbox.seed.anna import fill_anna
-from providers.sandbox.seed.others import fill_others
+from providers.sandbox.seed.others import fill_mira, fill_others
 from providers.sandbox.seed.people import add_account
 from providers.sandbox.seed.plain import add_plain_events
 
@@ -28,7 +29,26 @@ def seed_when_new() -> bool:
         large = add_account(
             email="large@sandbox.example", name="Large account", time_zone="Europe/Berlin"
         )
+        mira = add_account(
+            email="mira.novak@outlook.sandbox.example",
+            name="Mira Novak",
+            time_zone="Europe/Prague",
+            microsoft=tenants.PERSONAL,
+        )
+        add_account(
+            email="gus.taylor@partner.example",
+            name="Gus Taylor (guest)",
+            time_zone="UTC",
+            microsoft=tenants.GUEST,
+        )
+        add_account(
+            email="nora.quinn@sandbox.example",
+            name="Nora Quinn (no mailbox)",
+            time_zone="UTC",
+            microsoft=tenants.NO_MAILBOX,
+        )
         fill_anna(anna, ben)
         fill_others(ben, chloe, anna)
+        fill_mira(mira)
         add_plain_events(large.entries.get().calendar, settings.SANDBOX.large_events)
     return True

@@ -1,4 +1,4 @@
-"""Ben Ortiz in New York and Chloe Tanaka in Tokyo."""
+"""Ben Ortiz in New York, Chloe Tanaka in Tokyo, Mira Novak in Prague."""
 
 from providers.sandbox.models import Account
 from providers.sandbox.seed.build import Diary, meet
@@ -32,6 +32,14 @@ def fill_others(ben: Account, chloe: Account, anna: Account) -> None:
     tokyo.days(6, 1, "文化の日", transparency="transparent")
     tokyo.timed(2, "14:00", 90, "Hanami planning", location="上野公園")
     tokyo.timed(4, "23:30", 60, "Call with Berlin", zone="Europe/Berlin")
+
+
+def fill_mira(mira: Account) -> None:
+    """The calendar of a personal Microsoft account."""
+    diary = Diary(mira.entries.get(primary=True).calendar)
+    diary.timed(diary.monday, "19:00", 90, "Choir", recurrence=["RRULE:FREQ=WEEKLY;COUNT=30"])
+    diary.timed(3, "18:30", 120, "Dinner with Anna", location="Bistro Kampa")
+    diary.days(11, 3, "Hiking in the Tatras", transparency="transparent")
 
 
 def _stamp(diary: Diary, days: int) -> str:

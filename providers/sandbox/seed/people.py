@@ -9,13 +9,14 @@ from providers.sandbox.models import Account, Calendar, CalendarEntry
 _COLORS = ("#9fe1e7", "#fad165", "#b3dc6c", "#cd74e6", "#ffad46", "#9a9cff")
 
 
-def add_account(*, email: str, name: str, time_zone: str) -> Account:
+def add_account(*, email: str, name: str, time_zone: str, microsoft: str = "work") -> Account:
     """A person with a main calendar, whose id is the e-mail address as at Google."""
     account = Account(
         email=email,
         name=name or email.partition("@")[0],
         sub=str(int(hashlib.sha256(email.encode()).hexdigest(), 16))[:21],
         time_zone=time_zone,
+        microsoft=microsoft,
     )
     account.set_unusable_password()
     account.save()

@@ -62,22 +62,14 @@ class GoogleWorld(OAuth2World):
         return str(self._sandbox.calendar("POST", self.calendar_id, "events", event)["id"])
 
     def add_detailed(self, title: str, start: datetime, end: datetime, details: Details) -> str:
-        event: dict[str, object] = {
-            "summary": title,
-            "start": _moment(start) | {"timeZone": details.zone},
-            "end": _moment(end) | {"timeZone": details.zone},
-            "status": "tentative" if details.tentative else "confirmed",
-            "transparency": "transparent" if details.free else "opaque",
-            "visibility": "private" if details.private else "default",
-        }
-        if details.guests:
-            event["attendees"] = [
-                {"email": email, "responseStatus": _ANSWERS.get(answer, answer)}
-                for email, answer in details.guests
-            ]
-        if details.meeting_url:
-            event["hangoutLink"] = details.meeting_url
+        event = detailed(title, start, end, details)
         return str(self._sandbox.calendar("POST", self.calendar_id, "events", event)["id"])
+
+    def add_meeting(self, title: str, start: datetime, end: datetime) -> str:
+        url = "https://meet.google.com/abc-defg-hij"
+        event = detailed(title, start, end, Details()) | {"hangoutLink": url}
+        self._sandbox.calendar("POST", self.calendar_id, "events", event)
+        return url
 
     def fill(self, count: int) -> None:
         half = {"recurrence": [f"RRULE:FREQ=HOURLY;COUNT={count // 2}"]}
@@ -116,6 +108,24 @@ class GoogleWorld(OAuth2World):
 
 
 _ANSWERS = {"needs_action": "needsAction"}
+
+
+def detailed(title: str, start: datetime, end: datetime, details: Details) -> dict[str, object]:
+    """An event as the sandbox's control takes it, for whichever dialect."""
+    event: dict[str, object] = {
+        "summary": title,
+        "start": {"dateTime": start.isoformat(), "timeZone": details.zone},
+        "end": {"dateTime": end.isoformat(), "timeZone": details.zone},
+        "status": "tentative" if details.tentative else "confirmed",
+        "transparency": "transparent" if details.free else "opaque",
+        "visibility": "private" if details.private else "default",
+    }
+    if details.guests:
+        event["attendees"] = [
+            {"email": email, "responseStatus": _ANSWERS.get(answer, answer)}
+            for email, answer in details.guests
+        ]
+    return event
 
 
 def _moment(when: When) -> dict[str, str]:
