@@ -284,7 +284,7 @@ class Http(Protocol):
 
 
 class Capability(StrEnum):
-    """What a provider can do; the API, the pages and the documentation say it by these names."""
+    """What a provider can do, by the names that the API and the documentation use."""
 
     CALENDARS_READ = "calendars.read"
     EVENTS_READ = "events.read"
@@ -391,10 +391,8 @@ class CredentialProvider(Provider):
 
     @abstractmethod
     def sign_in(self, http: Http, *, address: str, user: str, secret: str) -> Access:
-        """Try what was typed in, and find where the account is.
-
-        Raises CredentialsRejected, NotACalendar, CertificateInvalid and the errors of
-        `providers.http`.
+        """Try what was typed in, and find where the account is. Raises CredentialsRejected,
+        NotACalendar, CertificateInvalid and the errors of `providers.http`.
         """
 
     @abstractmethod

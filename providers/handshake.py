@@ -233,8 +233,9 @@ def _check_answer(request: AuthorizationRequest, answer: Answer) -> None:
     if answer.error:
         if answer.code:
             raise Refused("invalid_request")
-        provider = request.configuration.oauth2_provider
-        known = provider.read_answer_error(answer.error, answer.error_description)
+        known = ""
+        if isinstance(provider, OAuth2Provider):
+            known = provider.read_answer_error(answer.error, answer.error_description)
         raise Refused(known or _ANSWER_ERRORS.get(answer.error, "provider_error"))
     if not answer.code:
         raise Refused("invalid_request")

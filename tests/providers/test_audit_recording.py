@@ -125,7 +125,7 @@ def noted_grant(connection: ProviderConnection) -> None:
 
 
 def test_a_grant_that_was_revoked_is_recorded(monkeypatch) -> None:
-    connection = make_source().connection
+    connection = make_source(kind="google").connection
     noted_grant(connection)
     calendar_id = connection.calendar_id
     monkeypatch.setattr(grants, "_revoke", lambda _job, **_: True)
@@ -139,7 +139,7 @@ def test_a_grant_that_was_revoked_is_recorded(monkeypatch) -> None:
 
 
 def test_a_grant_that_could_not_be_revoked_in_a_day_is_recorded(monkeypatch, caplog) -> None:
-    connection = make_source().connection
+    connection = make_source(kind="google").connection
     noted_grant(connection)
     monkeypatch.setattr(grants, "_revoke", lambda _job, **_: False)
     assert grants.revoke_due() == 0

@@ -133,6 +133,8 @@ def test_every_sealed_column_is_found() -> None:
         "Environment.signing_key",
         "ProviderConfiguration.client_secret",
         "ConnectionCredential.access_token",
+        "ConnectionCredential.entered",
+        "AuthorizationRequest.entered",
         "ConnectionCredential.refresh_token",
         "AuthorizationRequest.code",
         "AuthorizationRequest.code_verifier",

@@ -14,7 +14,12 @@ from talkover.local import LocalRunError, ensure_local_env, only_run
 def test_secrets_are_made_once_and_are_private(tmp_path: Path) -> None:
     path = tmp_path / "local.env"
     first = ensure_local_env(path)
-    assert set(first) == {"SECRET_KEY", "CREDENTIAL_KEYS", "SANDBOX_CLIENT_SECRET"}
+    assert set(first) == {
+        "SECRET_KEY",
+        "CREDENTIAL_KEYS",
+        "SANDBOX_CLIENT_SECRET",
+        "DEMO_CALDAV_PASSWORD",
+    }
     assert parse_keys(first["CREDENTIAL_KEYS"])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     before = path.read_text()
@@ -30,7 +35,7 @@ def test_what_is_missing_is_added_to_what_people_wrote(tmp_path: Path) -> None:
     assert values["LOG_LEVEL"] == "DEBUG"
     lines = path.read_text().splitlines()
     assert lines[:3] == ["# mine", "SECRET_KEY=mine", "LOG_LEVEL=DEBUG"]
-    assert len(lines) == 5
+    assert len(lines) == 6
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
