@@ -28,7 +28,7 @@ SHELL := /bin/sh
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-run: $(RUNTIME) ## run everything here, with a demo environment, until Ctrl-C (PORT, SANDBOX_PORT)
+run: $(RUNTIME) ## run everything here, with a demo environment, until Ctrl-C (PORT, SANDBOX_PORT, CALDAV_PORT)
 	@exec $(PY) manage.py run_local
 
 test: $(DEVELOPMENT) ## all tests, on a PostgreSQL and a Redis of their own

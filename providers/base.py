@@ -235,13 +235,15 @@ class ObjectPage(Protocol):
     """One page of a listing whose unit is an iCalendar object and not an occurrence.
 
     `versions` maps each living object's id to its etag; `removed` are ids of objects that are gone.
-    `complete`: the page names everything there is, although it was asked for with a cursor. Exactly
-    one of `next_page_token` and `next_cursor` is not empty.
+    `complete`: the page names everything there is, although it was asked for with a cursor.
+    `poll_after`: how long the calendar wants to be left alone now; None without a word about it.
+    Exactly one of `next_page_token` and `next_cursor` is not empty.
     """
 
     next_page_token: str
     next_cursor: str
     complete: bool
+    poll_after: timedelta | None
 
     @property
     def versions(self) -> Mapping[str, str]: ...

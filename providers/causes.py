@@ -43,6 +43,10 @@ CAUSES: dict[str, Cause] = {
         "There is no calendar at this address.",
         "Enter the calendar server's address, or the feed's, as the service shows it.",
     ),
+    "feed_too_large": Cause(
+        "The calendar feed is larger than what is read (25 MB, or 25,000 entries).",
+        "Publish a smaller one, for example without past years, and connect that.",
+    ),
     "certificate_invalid": Cause(
         "The server's certificate is not valid, so the connection to it would not be safe.",
         "Check the address; otherwise the server's operator has to renew the certificate.",

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from calendars.models import Calendar
+from providers import registry
 from providers.connect import callback_url
 from providers.models import ProviderConfiguration
 from talkover.encryption import UnsealError, seal
@@ -28,6 +29,7 @@ ADMINISTRATOR_EMAIL = "admin@example.com"
 PROVIDER = "calendar_provider_a"
 REDIRECT_URI = "https://example.com/oauth/calendar/callback"
 NOBODY = uuid.UUID(int=0)
+_ENTERED = {"calendar_provider_c": "caldav", "calendar_provider_d": "ics"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,7 @@ def ensure_demo(*, base_url: str, sandbox: Sandbox, known: Mapping[str, str]) ->
         person = _person(environment)
         calendar = _calendar(environment, person, known)
         configuration = _configuration(environment, sandbox)
+        _entered(environment)
         password = _administrator_password(environment, known)
         token = _token(environment, known)
     return Demo(
@@ -139,6 +142,17 @@ def _configuration(environment: Environment, sandbox: Sandbox) -> ProviderConfig
     configuration.full_clean()
     configuration.save()
     return configuration
+
+
+def _entered(environment: Environment) -> None:
+    """What is reached with an address, and needs no registration."""
+    for identifier, kind in _ENTERED.items():
+        if kind in registry.kinds():
+            ProviderConfiguration.objects.get_or_create(
+                environment=environment,
+                identifier=identifier,
+                defaults={"kind": kind, "display_name": registry.get_provider(kind).name},
+            )
 
 
 def _administrator_password(environment: Environment, known: Mapping[str, str]) -> str:

@@ -93,6 +93,13 @@ class NotACalendar(ProviderError):
     permanent = True
 
 
+class FeedTooLarge(ProviderError):
+    """A feed beyond the limits on its size or its number of events."""
+
+    code = "feed_too_large"
+    permanent = True
+
+
 class CertificateInvalid(ProviderUnavailable):
     """The server's certificate ran out, is another host's, or is signed by nobody known."""
 

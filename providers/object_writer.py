@@ -83,6 +83,8 @@ class ObjectWriter(RunWriter):
         """Write a page, portion by portion, then where to go on; whether more pages follow."""
         if self.run.pages >= MOST_PAGES:
             raise ListingLoops(f"More than {MOST_PAGES} pages.")
+        if page.poll_after is not None:
+            self._at_least = max(self._at_least, page.poll_after)
         if page.complete and not self._full:
             self._turn_full()
         known = self._known(page.versions)

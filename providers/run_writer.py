@@ -62,6 +62,8 @@ class RunWriter(ABC):
         self._source = lease.external_calendar
         self._lease = lease
         self._full = run.kind == SyncRun.Kind.FULL
+        # What the provider wants between two syncs that nobody has asked for.
+        self._at_least = self._source.connection.configuration.provider.shortest_interval
 
     @abstractmethod
     def _unseen(self) -> list[str]:
@@ -188,7 +190,7 @@ class RunWriter(ABC):
             now,
             watched=self._lease.watched,
             changed_at=changed_at,
-            at_least=source.connection.configuration.provider.shortest_interval,
+            at_least=self._at_least,
         )
         # A listing that was resumed shows the calendar as it was when it began (a page token is of
         # that moment): wishes that came since want another one.

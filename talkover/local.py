@@ -18,6 +18,7 @@ _GENERATED: dict[str, Callable[[], str]] = {
     "SECRET_KEY": lambda: secrets.token_urlsafe(48),
     "CREDENTIAL_KEYS": generate_key,
     "SANDBOX_CLIENT_SECRET": lambda: secrets.token_urlsafe(24),
+    "DEMO_CALDAV_PASSWORD": lambda: secrets.token_urlsafe(12),
 }
 # Requests to ourselves must not go through a proxy.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

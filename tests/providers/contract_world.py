@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from providers import oauth2
 from providers.base import (
     Access,
+    Account,
     ClientRegistration,
+    CredentialProvider,
     EventPage,
     EventQuery,
     Http,
     InvalidEvent,
     OAuth2Provider,
+    ObjectPage,
+    Provider,
     RemoteEvent,
     Response,
     TokenSet,
@@ -36,8 +42,8 @@ def wall(moment: datetime) -> datetime:
     return moment.astimezone(ZoneInfo(ZONE)).replace(tzinfo=None)
 
 
-def utc(wall_clock: datetime) -> datetime:
-    return wall_clock.replace(tzinfo=ZoneInfo(ZONE)).astimezone(UTC)
+def utc(wall_clock: datetime, zone: str = ZONE) -> datetime:
+    return wall_clock.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
 def next_clock_change() -> date:
@@ -51,23 +57,43 @@ CHANGE = next_clock_change()
 MONDAY = datetime.combine(CHANGE - timedelta(days=27), time(10))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Details:
+    """What an event may say besides. `guests`: address and answer, as RemoteAttendee has it."""
+
+    tentative: bool = False
+    free: bool = False
+    private: bool = False
+    guests: tuple[tuple[str, str], ...] = ()
+    zone: str = ZONE
+
+
 class World(ABC):
     """One account at a server that speaks the provider's protocol, and its owner's hands."""
 
-    provider: OAuth2Provider
-    registration: ClientRegistration
+    provider: Provider
     http: Http
-    redirect_uri: str
     email: str
     calendar_id: str
+    email_is_verified = True
+    lists_in_pages = True
+    takes_windows_zones = True
 
     @abstractmethod
-    def authorize(self, url: str, *, scopes: tuple[str, ...] | None = None) -> Mapping[str, str]:
-        """Walk through the provider's pages, ticking only `scopes`; what the browser brings."""
+    def connect(self) -> Session:
+        """As whoever owns the account does it."""
+
+    @abstractmethod
+    def add_detailed(self, title: str, start: datetime, end: datetime, details: Details) -> str:
+        """Add an event with such details; its id."""
 
     @abstractmethod
     def add(self, title: str, start: When, end: When, *, weekly: int = 0) -> str:
         """Add an event in ZONE, or a series of `weekly` occurrences; its id."""
+
+    @abstractmethod
+    def add_meeting(self, title: str, start: datetime, end: datetime) -> str:
+        """Add an event that is held online; the address of the meeting."""
 
     @abstractmethod
     def fill(self, count: int) -> None:
@@ -84,20 +110,35 @@ class World(ABC):
         """Delete an event, or cancel one occurrence."""
 
     @abstractmethod
-    def take_access_back(self) -> None:
-        """The person ends the grant at the provider."""
-
-    @abstractmethod
-    def trouble(self, kind: str, target: str) -> None:
-        """The next request to `target` (token, userinfo, calendars, events, revoke) fails so."""
-
-    @abstractmethod
     def damage(self, body: bytes, event_id: str) -> bytes:
         """A page in which one event's start is nonsense."""
 
     @abstractmethod
     def patient_for(self, seconds: float) -> Http:
         """An `Http` that waits no longer for an answer."""
+
+
+class OAuth2World(World):
+    """One that is reached by OAuth."""
+
+    provider: OAuth2Provider
+    registration: ClientRegistration
+    redirect_uri: str
+
+    def connect(self) -> Connected:
+        return Connected(self)
+
+    @abstractmethod
+    def authorize(self, url: str, *, scopes: tuple[str, ...] | None = None) -> Mapping[str, str]:
+        """Walk through the provider's pages, ticking only `scopes`; what the browser brings."""
+
+    @abstractmethod
+    def take_access_back(self) -> None:
+        """The person ends the grant at the provider."""
+
+    @abstractmethod
+    def trouble(self, kind: str, target: str) -> None:
+        """The next request to `target` (token, userinfo, calendars, events, revoke) fails so."""
 
 
 @dataclass
@@ -124,13 +165,15 @@ class Tampering:
 class Listing:
     """A listing, read to its end."""
 
-    pages: list[EventPage]
+    pages: list[EventPage] | list[ObjectPage]
     events: list[RemoteEvent]
     invalid: list[InvalidEvent]
 
+    gone: set[str] = field(default_factory=set)
+
     @property
     def removed(self) -> set[str]:
-        return {event_id for page in self.pages for event_id in page.removed}
+        return self.gone or {event_id for page in self.pages for event_id in page.removed}
 
     @property
     def cursor(self) -> str:
@@ -140,12 +183,39 @@ class Listing:
         return sorted(event.title for event in self.events)
 
 
-class Connected:
-    """A world with tokens."""
+class Session(ABC):
+    """A connection to a world's account, with what calls take."""
 
-    def __init__(self, world: World, *, scopes: tuple[str, ...] | None = None) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self.provider, self.registration = world.provider, world.registration
+        self.provider = world.provider
+
+    @property
+    @abstractmethod
+    def access(self) -> Access: ...
+
+    @abstractmethod
+    def account(self) -> Account: ...
+
+    @abstractmethod
+    def page(
+        self, *, http: Http | None = None, cursor: str = "", page_token: str = ""
+    ) -> EventPage | ObjectPage: ...
+
+    @abstractmethod
+    def listing(self, cursor: str = "", *, http: Http | None = None) -> Listing:
+        """All events; with a cursor those that changed since."""
+
+
+class Connected(Session):
+    """A session by OAuth."""
+
+    provider: OAuth2Provider
+    world: OAuth2World
+
+    def __init__(self, world: OAuth2World, *, scopes: tuple[str, ...] | None = None) -> None:
+        super().__init__(world)
+        self.registration = world.registration
         self.state, self.verifier = oauth2.new_state(), oauth2.new_code_verifier()
         url = oauth2.authorization_url(
             world.provider,
@@ -161,6 +231,9 @@ class Connected:
     @property
     def access(self) -> Access:
         return self.registration.access(self.tokens.access_token)
+
+    def account(self) -> Account:
+        return self.provider.identify(self.world.http, self.registration, self.tokens)
 
     def exchange(self, **changes: str) -> TokenSet:
         given = {"code": self.back["code"], "code_verifier": self.verifier} | changes
@@ -191,14 +264,15 @@ class Connected:
         )
 
     def listing(self, cursor: str = "", *, http: Http | None = None) -> Listing:
-        found = Listing([], [], [])
+        pages: list[EventPage] = []
+        found = Listing(pages, [], [])
         page_token = ""
         while True:
             page = self.page(http=http, cursor=cursor, page_token=page_token)
             assert bool(page.next_page_token) != bool(page.next_cursor)
             events, invalid = page.read(page.versions)
             assert {event.id: event.etag for event in events}.items() <= page.versions.items()
-            found.pages.append(page)
+            pages.append(page)
             found.events += events
             found.invalid += invalid
             if not (page_token := page.next_page_token):
@@ -215,3 +289,88 @@ class Connected:
             "revoke": lambda: oauth2.revoke(used, self.provider, self.registration, token=token),
         }
         return calls[target]()
+
+
+class EnteredWorld(World):
+    """One that is reached with what a person enters."""
+
+    provider: CredentialProvider
+    address: str
+    user: str
+    secret: str
+    email_is_verified = False
+    lists_in_pages = False
+
+    def connect(self) -> Session:
+        return Entered(self)
+
+
+class Entered(Session):
+    """A session by address and password. A listing of changes is compared with the one before, as
+    the sync does it: an object's version says nothing of its single occurrences.
+    """
+
+    provider: CredentialProvider
+
+    def __init__(self, world: EnteredWorld) -> None:
+        super().__init__(world)
+        self._access = world.provider.sign_in(
+            world.http, address=world.address, user=world.user, secret=world.secret
+        )
+        self._objects: dict[str, dict[str, RemoteEvent]] = {}
+
+    @property
+    def access(self) -> Access:
+        return self._access
+
+    def account(self) -> Account:
+        return self.provider.fetch_account(self.world.http, self._access)
+
+    def page(
+        self, *, http: Http | None = None, cursor: str = "", page_token: str = ""
+    ) -> ObjectPage:
+        return self.provider.fetch_events(
+            http or self.world.http,
+            self._access,
+            EventQuery(self.world.calendar_id, WINDOW, cursor, page_token),
+        )
+
+    def listing(self, cursor: str = "", *, http: Http | None = None) -> Listing:
+        before = {key: dict(events) for key, events in self._objects.items()} if cursor else {}
+        now = dict(before)
+        pages: list[ObjectPage] = []
+        found = Listing(pages, [], [])
+        page_token = ""
+        while True:
+            page = self.page(http=http, cursor=cursor, page_token=page_token)
+            assert bool(page.next_page_token) != bool(page.next_cursor)
+            objects, invalid = page.read(page.versions)
+            assert {item.id: item.etag for item in objects}.items() <= page.versions.items()
+            pages.append(page)
+            found.invalid += invalid
+            if page.complete:
+                now = {}
+            now |= {item.id: {event.id: event for event in item.events} for item in objects}
+            for key in page.removed:
+                now.pop(key, None)
+            if not (page_token := page.next_page_token):
+                break
+        self._objects = now
+        earlier = {key: event for events in before.values() for key, event in events.items()}
+        living = {key: event for events in now.values() for key, event in events.items()}
+        found.events += [
+            event
+            for key, event in living.items()
+            if key not in earlier or not _same(event, earlier[key])
+        ]
+        found.gone = earlier.keys() - living.keys()
+        return found
+
+
+def _same(event: RemoteEvent, other: RemoteEvent) -> bool:
+    """Whether both say the same, whatever their version is."""
+    one, two = (
+        msgspec.structs.replace(each, etag="", remote_updated_at=None, details={})
+        for each in (event, other)
+    )
+    return one == two

@@ -75,6 +75,7 @@ class Page:
     next_page_token: str = ""
     next_cursor: str = ""
     complete: bool = False
+    poll_after: timedelta | None = None
     reads: list[list[str]] = field(default_factory=list)
 
     def read(self, ids: Collection[str]) -> tuple[list[RemoteObject], list[InvalidEvent]]:
@@ -104,6 +105,7 @@ class ScriptedObjects(CredentialProvider):
         self.objects: dict[str, Series] = {}
         self.log: list[str] = []
         self.expired_before = 0
+        self.poll_after: timedelta | None = None
         self.password = "right"
         self.calendars = [
             RemoteCalendar("home", "Home", "Europe/Berlin", "owner", True, "#ff0000"),
@@ -143,6 +145,7 @@ class ScriptedObjects(CredentialProvider):
 
     def fetch_events(self, http: Http, access: Access, query: EventQuery) -> Page:
         page = self._page(query)
+        page.poll_after = self.poll_after
         self.pages.append(page)
         return page
 

@@ -57,7 +57,7 @@ def test_a_password_that_somebody_changed_is_theirs() -> None:
     administrator.save()
     second = ensure(first)
     assert second["admin_password"] == ""
-    assert "(the password you have set)" in welcome(second)
+    assert "(the password you have set)" in welcome(second, None)
     assert User.objects.get(email=ADMINISTRATOR_EMAIL).check_password("their own")
 
 

@@ -133,6 +133,18 @@ def test_the_window_moves_over_what_did_not_change(
     assert sum(key.startswith("endless") for key in stored(source)) == 1
 
 
+def test_a_calendar_is_left_alone_as_long_as_it_wants(
+    source: ExternalCalendar, provider: ScriptedObjects
+) -> None:
+    provider.poll_after = timedelta(hours=5)
+    provider.put(single("a"))
+    for _ in range(2):
+        run(source)
+        assert source.next_sync_at is not None
+        wait = source.next_sync_at - timezone.now()
+        assert timedelta(hours=4.9) < wait < timedelta(hours=6.3)
+
+
 def test_a_lost_cursor_lists_everything_and_reads_only_what_differs(
     source: ExternalCalendar, provider: ScriptedObjects
 ) -> None:

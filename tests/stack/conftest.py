@@ -196,9 +196,8 @@ class LocalRun:
 @contextmanager
 def new_local_run(folder: Path) -> Iterator[LocalRun]:
     """A run that has VAR_DIR in `folder`, on free ports; not started yet, ended afterwards."""
-    environment = environment_of(
-        {"VAR_DIR": str(folder), "PORT": str(free_port()), "SANDBOX_PORT": str(free_port())}
-    )
+    ports = {name: str(free_port()) for name in ("PORT", "SANDBOX_PORT", "CALDAV_PORT")}
+    environment = environment_of({"VAR_DIR": str(folder), **ports})
     for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CREDENTIAL_KEYS", "ENV_FILE"):
         environment.pop(name, None)
     run = LocalRun(folder, environment)

@@ -136,7 +136,7 @@ def test_a_port_in_use_is_one_line(local_run: LocalRun, name: str) -> None:
     ("change", "line"),
     [
         ({"PORT": "eighty"}, "PORT must be a port number from 1 to 65535, not 'eighty'."),
-        ({"PORT": "9000", "SANDBOX_PORT": "9000"}, "PORT and SANDBOX_PORT are both 9000."),
+        ({"PORT": "9000", "SANDBOX_PORT": "9000"}, "PORT=9000 and SANDBOX_PORT=9000"),
         ({"VAR_DIR": "/proc/var"}, "/proc/var cannot be written to"),
     ],
 )

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from providers.management import radicale
 from talkover.local import (
     LocalRunError,
     answers,
@@ -36,13 +38,23 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         try:
             port, sandbox_port = read_port("PORT", 8000), read_port("SANDBOX_PORT", 9000)
-            if port == sandbox_port:
-                raise LocalRunError(f"PORT and SANDBOX_PORT are both {port}. Choose two ports.")
+            caldav_port = read_port("CALDAV_PORT", sandbox_port + 1)
+            ports = {"PORT": port, "SANDBOX_PORT": sandbox_port}
+            if radicale.is_installed():
+                ports["CALDAV_PORT"] = caldav_port
+            if len(set(ports.values())) < len(ports):
+                said = " and ".join(f"{name}={number}" for name, number in ports.items())
+                raise LocalRunError(f"Two programs cannot share a port: {said}. Choose others.")
             with only_run(settings.VAR_DIR):
                 secrets = _prepare_folder()
-                check_port("PORT", port)
-                check_port("SANDBOX_PORT", sandbox_port)
-                run = LocalRun(port=port, sandbox_port=sandbox_port, secrets=secrets)
+                for name, number in ports.items():
+                    check_port(name, number)
+                run = LocalRun(
+                    port=port,
+                    sandbox_port=sandbox_port,
+                    secrets=secrets,
+                    caldav=_prepare_caldav(ports.get("CALDAV_PORT"), secrets),
+                )
                 code = run.run()
         except LocalRunError as error:
             raise CommandError(error) from None
@@ -53,11 +65,21 @@ class Command(BaseCommand):
 class LocalRun:
     """One run: prepares the demo, then starts the programs and tells where everything is."""
 
-    def __init__(self, *, port: int, sandbox_port: int, secrets: dict[str, str]) -> None:
+    def __init__(
+        self,
+        *,
+        port: int,
+        sandbox_port: int,
+        secrets: dict[str, str],
+        caldav: radicale.Demo | None,
+    ) -> None:
         self._port = port
+        self._caldav = caldav
         self._base_url = f"http://127.0.0.1:{port}"
         self._sandbox_url = f"http://127.0.0.1:{sandbox_port}"
         allowed = {*settings.OUTBOUND_ALLOWED_HOSTS, f"127.0.0.1:{sandbox_port}"}
+        if caldav is not None:
+            allowed.add(urlsplit(caldav.url).netloc)
         self._client_secret = secrets["SANDBOX_CLIENT_SECRET"]
         self._environment = {
             "LOG_LEVEL": "WARNING",
@@ -98,7 +120,7 @@ class LocalRun:
         return supervisor.run(
             self._programs(),
             is_ready=is_ready,
-            when_ready=lambda: supervisor.say(welcome(known)),
+            when_ready=lambda: supervisor.say(welcome(known, self._caldav)),
         )
 
     def _prepare(self) -> tuple[dict[str, str], str]:
@@ -131,11 +153,13 @@ class LocalRun:
             "worker": f"{worker} --without-gossip --without-mingle --loglevel WARNING",
             "sandbox": "providers.sandbox",
         }
+        if self._caldav is not None:
+            commands["caldav"] = shlex.join(self._caldav.command)
         return [
             Program(
                 name=name,
                 # As modules: a virtual environment's scripts break when the tree is moved.
-                command=[sys.executable, "-m", *command.split()],
+                command=[sys.executable, "-m", *shlex.split(command)],
                 environment=self._environment,
             )
             for name, command in commands.items()
@@ -153,7 +177,18 @@ def _prepare_folder() -> dict[str, str]:
         raise unwritable(settings.VAR_DIR, error) from None
 
 
-def welcome(known: dict[str, str]) -> str:
+def _prepare_caldav(port: int | None, secrets: dict[str, str]) -> radicale.Demo | None:
+    """The CalDAV server's files, when there is such a server. Raises LocalRunError."""
+    if port is None:
+        return None
+    folder = settings.VAR_DIR / "caldav"
+    try:
+        return radicale.prepare(folder, port=port, password=secrets["DEMO_CALDAV_PASSWORD"])
+    except OSError as error:
+        raise unwritable(folder, error) from None
+
+
+def welcome(known: dict[str, str], caldav: radicale.Demo | None) -> str:
     """What is printed when everything runs."""
     password = known["admin_password"] or "(the password you have set)"
     lines = [
@@ -167,6 +202,8 @@ def welcome(known: dict[str, str]) -> str:
         f"  Sign in with    {known['admin_username']}  {password}",
         f"  Sandbox         {known['sandbox_url']}",
     ]
+    if caldav is not None:
+        lines.append(f"  CalDAV server   {caldav.url}  {caldav.user}  {caldav.password}")
     if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
         lines.append("  Database        the one that DATABASE_URL names")
     if settings.REDIS_URL:

@@ -14,15 +14,16 @@ from providers.base import ClientRegistration, Endpoints, Http
 from providers.google.provider import GoogleProvider
 from providers.http import HttpClient
 from tests.providers.contract import ProviderContract
-from tests.providers.contract_world import TODAY, ZONE, When, World, wall
+from tests.providers.contract_world import TODAY, ZONE, Details, OAuth2World, When, wall
 from tests.sandbox.browser import FormBrowser
 from tests.sandbox.process import SandboxProcess
 
 
-class GoogleWorld(World):
+class GoogleWorld(OAuth2World):
     """An account of the sandbox."""
 
     provider = GoogleProvider()
+    takes_windows_zones = False
 
     def __init__(self, sandbox: SandboxProcess, http: Http) -> None:
         self._sandbox = sandbox
@@ -60,6 +61,16 @@ class GoogleWorld(World):
             event["recurrence"] = [f"RRULE:FREQ=WEEKLY;COUNT={weekly}"]
         return str(self._sandbox.calendar("POST", self.calendar_id, "events", event)["id"])
 
+    def add_detailed(self, title: str, start: datetime, end: datetime, details: Details) -> str:
+        event = detailed(title, start, end, details)
+        return str(self._sandbox.calendar("POST", self.calendar_id, "events", event)["id"])
+
+    def add_meeting(self, title: str, start: datetime, end: datetime) -> str:
+        url = "https://meet.google.com/abc-defg-hij"
+        event = detailed(title, start, end, Details()) | {"hangoutLink": url}
+        self._sandbox.calendar("POST", self.calendar_id, "events", event)
+        return url
+
     def fill(self, count: int) -> None:
         half = {"recurrence": [f"RRULE:FREQ=HOURLY;COUNT={count // 2}"]}
         start = _moment(wall(TODAY))
@@ -94,6 +105,27 @@ class GoogleWorld(World):
 
     def _change(self, event_id: str, fields: Mapping[str, object]) -> None:
         self._sandbox.calendar("PATCH", self.calendar_id, f"events/{event_id}", fields)
+
+
+_ANSWERS = {"needs_action": "needsAction"}
+
+
+def detailed(title: str, start: datetime, end: datetime, details: Details) -> dict[str, object]:
+    """An event as the sandbox's control takes it, for whichever dialect."""
+    event: dict[str, object] = {
+        "summary": title,
+        "start": {"dateTime": start.isoformat(), "timeZone": details.zone},
+        "end": {"dateTime": end.isoformat(), "timeZone": details.zone},
+        "status": "tentative" if details.tentative else "confirmed",
+        "transparency": "transparent" if details.free else "opaque",
+        "visibility": "private" if details.private else "default",
+    }
+    if details.guests:
+        event["attendees"] = [
+            {"email": email, "responseStatus": _ANSWERS.get(answer, answer)}
+            for email, answer in details.guests
+        ]
+    return event
 
 
 def _moment(when: When) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import uuid
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ from providers.base import Access, ClientRegistration, Endpoints, Http
 from providers.http import HttpClient
 from providers.microsoft.graph import event_path, send
 from providers.microsoft.provider import MicrosoftProvider
-from tests.providers.contract_world import TODAY, ZONE, When, World, wall
+from tests.providers.contract_world import TODAY, ZONE, Details, OAuth2World, When, wall
+from tests.providers.google.test_contract import detailed
 from tests.sandbox.browser import FormBrowser
 from tests.sandbox.process import SandboxProcess
 
@@ -79,7 +81,7 @@ def access_of(
     return registration.access(tokens.access_token)
 
 
-class MicrosoftWorld(World):
+class MicrosoftWorld(OAuth2World):
     """A work account with a mailbox. Its hands are another application's, which may write."""
 
     provider = MicrosoftProvider()
@@ -117,6 +119,17 @@ class MicrosoftWorld(World):
                 },
             }
         return str(self.graph("POST", f"/me/calendars/{self.calendar_id}/events", event)["id"])
+
+    def add_detailed(self, title: str, start: datetime, end: datetime, details: Details) -> str:
+        zone = {WINDOWS_ZONE: ZONE}.get(details.zone, details.zone)
+        event = detailed(title, start, end, dataclasses.replace(details, zone=zone))
+        return str(self._sandbox.calendar("POST", self.email, "events", event)["id"])
+
+    def add_meeting(self, title: str, start: datetime, end: datetime) -> str:
+        online = {"isOnlineMeeting": True, "onlineMeetingProvider": "teamsForBusiness"}
+        event = {"subject": title, **_times(start, end), **online}
+        made = self.graph("POST", f"/me/calendars/{self.calendar_id}/events", event)
+        return str(made["onlineMeeting"]["joinUrl"])
 
     def fill(self, count: int) -> None:
         start = {"dateTime": wall(TODAY).isoformat(), "timeZone": ZONE}

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("providers", "0020_tenant")]
+    dependencies = [("providers", "0011_tenant")]
 
     operations = [
         migrations.AddField(
