@@ -8,11 +8,18 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote
 
 import msgspec
 
 from providers.base import Access, Http, Response
-from providers.errors import CalendarNotFound, InvalidResponse, ProviderError, WatchRefused
+from providers.errors import (
+    AuthorizationRevoked,
+    CalendarNotFound,
+    InvalidResponse,
+    ProviderError,
+    WatchRefused,
+)
 from providers.http import decode_json, path_segment
 from providers.microsoft.errors import failure
 from providers.microsoft.graph import send
@@ -75,7 +82,8 @@ def subscribe(
             change_type="created,updated,deleted",
             notification_url=address,
             lifecycle_notification_url=address,
-            resource=RESOURCE.format(calendar=path.removeprefix("/")),
+            # A resource is no URL: the id is in it as it is.
+            resource=RESOURCE.format(calendar=unquote(path.removeprefix("/"))),
             expiration_date_time=_until(min(ttl, life)),
             client_state=client_state,
         )
@@ -175,11 +183,11 @@ def _opened(response: Response) -> Channel:
 
 
 def _refusal(response: Response) -> ProviderError:
-    """400 is said of an address that does not answer Graph, too, and 409 when there is one
-    already: both are mended by nothing that we could do at once.
+    """400 is said of an address that does not answer Graph, too, 403 when the mailbox has as many
+    as it may, and 409 when there is one already: nothing mends them at once.
     """
     refusal = failure(response)
-    if response.status in {400, 409} and refusal.permanent:
+    if refusal.permanent and not isinstance(refusal, AuthorizationRevoked | CalendarNotFound):
         return WatchRefused(refusal.detail)
     return refusal
 

@@ -108,7 +108,9 @@ def _kind(
         return InvalidResponse
     if status == 412:
         return EventChanged
-    if by_code is not None and by_code is not AccessTokenRejected:
+    # `extensionError` says anything else with other statuses.
+    no_mailbox = by_code is AccountUnsuitable and status not in {403, 404}
+    if by_code is not None and by_code is not AccessTokenRejected and not no_mailbox:
         return by_code
     return {404: CalendarNotFound, 410: CalendarNotFound}.get(status, RequestRefused)
 

@@ -60,6 +60,7 @@ _COVERED_BY = {
          "calendars.readwrite.shared"}
     ),
 }  # fmt: skip
+_WRITING = frozenset({"calendars.readwrite", "calendars.readwrite.shared"})
 # How many events a page holds at most; the next of these when that is more than can be read. Graph
 # may give fewer, and a link is good for any of them.
 _PAGE_SIZES = (500, 50, 5)
@@ -69,7 +70,11 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}", re.ASCII)
 
 
 class MicrosoftProvider(OAuth2Provider, HasTenants, WatchesCalendars, WritesEvents):
-    """Microsoft's identity platform v2.0 and Graph v1.0."""
+    """Microsoft's identity platform v2.0 and Graph v1.0.
+
+    Only reading is asked for unless a configuration's own scopes name `write_scopes` instead.
+    Without the capability `invitations`: Outlook tells attendees by itself.
+    """
 
     kind = "microsoft"
     name = "Microsoft 365 and Outlook.com"
@@ -82,7 +87,6 @@ class MicrosoftProvider(OAuth2Provider, HasTenants, WatchesCalendars, WritesEven
             Capability.EVENTS_READ,
             Capability.EVENTS_INCREMENTAL,
             Capability.EVENTS_WRITE,
-            Capability.INVITATIONS,
             Capability.MEETINGS,
             Capability.PUSH,
         }
@@ -91,6 +95,8 @@ class MicrosoftProvider(OAuth2Provider, HasTenants, WatchesCalendars, WritesEven
     default_scopes: ClassVar[tuple[str, ...]] = (
         "openid", "profile", "email", "offline_access", *_COVERED_BY
     )  # fmt: skip
+
+    write_scopes: ClassVar[tuple[str, ...]] = ("Calendars.ReadWrite",)
 
     def check_tenant(self, tenant: str) -> str:
         """All accounts (`common`, or empty), some of them, or one organisation's."""
@@ -116,8 +122,12 @@ class MicrosoftProvider(OAuth2Provider, HasTenants, WatchesCalendars, WritesEven
 
     def missing_scopes(self, granted: Collection[str]) -> tuple[str, ...]:
         """Permissions come in short, or as `https://graph.microsoft.com/…`, in any case."""
-        names = {scope.rpartition("/")[2].lower() for scope in granted}
+        names = _names(granted)
         return tuple(need for need, by in _COVERED_BY.items() if by.isdisjoint(names))
+
+    def missing_write_scopes(self, granted: Collection[str]) -> tuple[str, ...]:
+        """The permission to write, unless `granted` implies it."""
+        return self.write_scopes if _WRITING.isdisjoint(_names(granted)) else ()
 
     def read_refusal(
         self, grant: str, answer: Mapping[str, Any], endpoints: Endpoints
@@ -338,6 +348,10 @@ def _calendar(entry: CalendarEntry) -> RemoteCalendar:
         is_primary=bool(entry.is_default_calendar),
         color=color if _COLOR.fullmatch(color) else "",
     )
+
+
+def _names(granted: Collection[str]) -> set[str]:
+    return {scope.rpartition("/")[2].lower() for scope in granted}
 
 
 def _domain(address: str) -> str:

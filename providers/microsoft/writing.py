@@ -178,7 +178,7 @@ def _present(http: Http, access: Access, calendar_id: str, event_id: str) -> _Ev
     url = f"{access.address}{event_path(calendar_id, event_id)}?$select={_FIELDS}"
     response = send(http, access, "GET", url)
     if response.status != 200:
-        raise failure(response, event=True)
+        raise _refusal(http, access, calendar_id, failure(response, event=True))
     return decode_json(response.body, _Event)
 
 
@@ -227,11 +227,15 @@ def _rights(http: Http, access: Access, calendar_id: str) -> _Rights:
 
 def _refusal(http: Http, access: Access, calendar_id: str, error: ProviderError) -> ProviderError:
     """Graph has one code for a calendar that is not ours to write and for a permission that was not
-    given: the calendar says which.
+    given, and one for an event that is gone and for a calendar that is: the calendar says which.
+    Raises CalendarNotFound.
     """
-    if not isinstance(error, CalendarForbidden):
+    if not isinstance(error, CalendarForbidden | EventNotFound):
         return error
-    if _rights(http, access, calendar_id).can_edit:
+    rights = _rights(http, access, calendar_id)
+    if isinstance(error, EventNotFound):
+        return error
+    if rights.can_edit:
         return ScopeMissing("The grant does not cover writing.", missing=("Calendars.ReadWrite",))
     return CalendarReadOnly(error.detail)
 

@@ -21,6 +21,8 @@ from providers.sandbox.models import CalendarEntry, Event, GraphEvent
 _ASKED_FOR = ("cancelledOccurrences", "exceptionOccurrences", "singleValueExtendedProperties")
 _BESIDE = frozenset({"bodyType", "meeting", "extended"})
 
+_NO_MOMENT: dict[str, Any] = {"date": None, "dateTime": None, "timeZone": None}
+
 
 @method(READ_EVENTS)
 def _get(call: Call, event_id: str) -> HttpResponse:
@@ -71,6 +73,9 @@ def _change(call: Call, event_id: str) -> HttpResponse:
         made = written(body, frame)
         if "attendees" in made.fields:
             made.fields["attendees"] = _kept_answers(now, made.fields["attendees"])
+        # A patch of Google's merges what lies in each other: a whole day keeps no time of day.
+        for name in made.fields.keys() & {"start", "end"}:
+            made.fields[name] = _NO_MOMENT | made.fields[name]
         store.patch(entry.calendar, row.event_id, made.fields, Change(actor=call.account.email))
         GraphEvent.objects.update_or_create(
             event=row, defaults={"own": store.dumps(_own(own, made))}

@@ -54,7 +54,7 @@ def minutes_left(text: str) -> float:
 
 def test_what_is_asked() -> None:
     http = Scripted([reply(201, OPENED)])
-    assert watch(http) == EXPECTED
+    assert watch(http, "AQMk-cal=") == EXPECTED
     [asked] = http.requests
     assert (asked.method, asked.url) == ("POST", f"{ROOT}/subscriptions")
     assert 'IdType="ImmutableId"' in asked.headers["Prefer"]
@@ -64,7 +64,7 @@ def test_what_is_asked() -> None:
         "changeType": "created,updated,deleted",
         "notificationUrl": ADDRESS,
         "lifecycleNotificationUrl": ADDRESS,
-        "resource": "me/calendars/AQMk-cal/events",
+        "resource": "me/calendars/AQMk-cal=/events",
         "clientState": "canary-state",
         "latestSupportedTlsVersion": "v1_2",
     }
@@ -87,6 +87,7 @@ def test_a_shorter_life_is_asked_for_where_the_longer_is_refused() -> None:
     [
         (refusal(400, "InvalidRequest"), WatchRefused),  # the address does not answer, too
         (refusal(409, "Conflict"), WatchRefused),
+        (refusal(403, "ExtensionError"), WatchRefused),  # there are too many
         (refusal(401, "InvalidAuthenticationToken"), AccessTokenRejected),
         (refusal(404, "ErrorItemNotFound"), CalendarNotFound),
         (refusal(429, "TooManyRequests"), RateLimited),

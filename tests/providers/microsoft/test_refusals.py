@@ -35,6 +35,8 @@ from tests.providers.scripted import Scripted, reply
         (404, "MailboxNotEnabledForRESTAPI", AccountUnsuitable),
         (403, "MailboxNotSupportedForRESTAPI", AccountUnsuitable),
         (400, "ErrorInvalidParameter", RequestRefused),
+        (400, "ExtensionError", RequestRefused),
+        (403, "extensionError", AccountUnsuitable),
         (409, "conflict", RequestRefused),
         (507, "ErrorQuotaExceeded", QuotaExceeded),
         (410, "syncStateNotFound", CursorExpired),

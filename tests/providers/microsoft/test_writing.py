@@ -271,7 +271,10 @@ def test_reading_what_was_written() -> None:
     assert http.requests[0].path == f"{EVENTS}/AAMk%2Bevent%3D"
     with pytest.raises(EventNotFound):
         MICROSOFT.read_written(
-            Scripted([refusal(404, "ErrorItemNotFound")]), ACCESS, "AQMk-cal", "x"
+            Scripted([refusal(404, "ErrorItemNotFound"), reply(200, RIGHTS)]),
+            ACCESS,
+            "AQMk-cal",
+            "x",
         )
 
 
@@ -434,8 +437,10 @@ def test_a_description_that_says_how_to_join_is_taken_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("answers", "error"),
     [
-        ([refusal(404, "ErrorItemNotFound")], EventNotFound),
-        ([reply(200, WRITTEN), refusal(404, "ErrorItemNotFound")], EventNotFound),
+        ([refusal(404, "ErrorItemNotFound"), reply(200, RIGHTS)], EventNotFound),
+        ([reply(200, WRITTEN), refusal(404, "ErrorItemNotFound"), reply(200, RIGHTS)],
+         EventNotFound),
+        ([refusal(404, "ErrorItemNotFound")], CalendarNotFound),
         ([reply(200, WRITTEN | {"start": None})], InvalidResponse),
         ([reply(200, WRITTEN), refusal(403, "ErrorAccessDenied"),
           reply(200, RIGHTS | {"canEdit": False})], CalendarReadOnly),
@@ -461,8 +466,11 @@ def test_deleting() -> None:
 
 
 def test_what_is_gone_is_deleted() -> None:
-    delete(Scripted([refusal(404, "ErrorItemNotFound")]))
-    delete(Scripted([refusal(404, "ErrorItemNotFound")]), notify=False)
+    gone = [refusal(404, "ErrorItemNotFound"), reply(200, RIGHTS)]
+    delete(Scripted([*gone]))
+    delete(Scripted([*gone]), notify=False)
+    with pytest.raises(CalendarNotFound):
+        delete(Scripted(gone[:1]))
     with pytest.raises(InvalidResponse):
         delete(Scripted([reply(404, b"<html>")]))
 
