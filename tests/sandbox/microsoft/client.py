@@ -107,7 +107,8 @@ class GraphClient(Client):
     ) -> tuple[list[dict[str, Any]], str, int]:
         """All pages of a round: the items, the delta link, how many pages there were."""
         items: list[dict[str, Any]] = []
-        given = IMMUTABLE | (headers or {})
+        more = (headers or {}).get("Prefer")
+        given = {"Prefer": f"{IMMUTABLE['Prefer']}, {more}"} if more else IMMUTABLE
         if not link.startswith("http"):
             query = WINDOW | query
         page = self.get(link, given, **query)
