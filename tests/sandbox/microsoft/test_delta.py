@@ -16,7 +16,8 @@ from tests.sandbox.microsoft.client import (
 )
 from tests.sandbox.process import SandboxProcess
 
-NARROW = {"startDateTime": "2027-03-01T00:00:00Z", "endDateTime": "2027-04-01T00:00:00Z"}
+Json = dict[str, Any]
+NARROW: Json = {"startDateTime": "2027-03-01T00:00:00Z", "endDateTime": "2027-04-01T00:00:00Z"}
 WEEKLY = {
     "pattern": {"type": "weekly", "interval": 1, "daysOfWeek": ["monday"]},
     "range": {"type": "numbered", "startDate": "2027-03-01", "numberOfOccurrences": 4},
@@ -111,7 +112,7 @@ def test_series(sandbox: SandboxProcess) -> None:
 def test_a_series_that_is_not_in_the_window(sandbox: SandboxProcess) -> None:
     client = connected(sandbox, "aside")
     client.create(subject="Choir", recurrence=WEEKLY)
-    between = {"startDateTime": "2027-03-02T00:00:00Z", "endDateTime": "2027-03-07T00:00:00Z"}
+    between: Json = {"startDateTime": "2027-03-02T00:00:00Z", "endDateTime": "2027-03-07T00:00:00Z"}
     assert client.round(**between)[0] == []
 
 
@@ -146,7 +147,7 @@ def test_ids(sandbox: SandboxProcess) -> None:
 def test_the_zone_of_answers(sandbox: SandboxProcess) -> None:
     client = connected(sandbox, "zone")
     client.create(subject="timed")
-    whole = {"start": at("2027-03-05T00:00:00"), "end": at("2027-03-06T00:00:00")}
+    whole: Json = {"start": at("2027-03-05T00:00:00"), "end": at("2027-03-06T00:00:00")}
     client.create(subject="day", isAllDay=True, **whole)
     prefer = {"Prefer": 'outlook.timezone="Tokyo Standard Time"'}
     answer = client.graph("GET", "me/calendarView/delta", headers=prefer, **WINDOW)
@@ -163,7 +164,7 @@ def test_the_zone_of_answers(sandbox: SandboxProcess) -> None:
 def test_what_is_refused(sandbox: SandboxProcess) -> None:
     client = connected(sandbox, "refused")
 
-    def refusal(**query: str) -> tuple[int, str]:
+    def refusal(**query: Any) -> tuple[int, str]:
         answer = client.graph("GET", "me/calendarView/delta", **query)
         return answer.status, code_of(answer)
 
@@ -230,14 +231,16 @@ def test_shared_calendars(sandbox: SandboxProcess) -> None:
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_calendars_are_paged(sandbox: SandboxProcess, size: int) -> None:
     client = GraphClient(sandbox).connect("anna.keller@sandbox.example")
-    page = client.get("me/calendars", **{"$top": str(size), "$select": "name"})
+    query: Json = {"$top": str(size), "$select": "name"}
+    page = client.get("me/calendars", **query)
     names = [each["name"] for each in page["value"]]
     while "@odata.nextLink" in page:
         page = client.get(page["@odata.nextLink"])
         assert all(each.keys() == {"id", "name"} for each in page["value"])
         names += [each["name"] for each in page["value"]]
     assert names == ["Calendar", "Family", "Launch (read only)", "Support rota"]
-    refused = client.graph("GET", "me/calendars", **{"$filter": "name eq 'x'"})
+    filtered: Json = {"$filter": "name eq 'x'"}
+    refused = client.graph("GET", "me/calendars", **filtered)
     assert code_of(refused) == "ErrorInvalidUrlQuery"
 
 

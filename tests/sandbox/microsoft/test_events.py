@@ -7,6 +7,7 @@ import pytest
 from tests.sandbox.microsoft.client import IMMUTABLE, GraphClient, at, code_of, event
 from tests.sandbox.process import SandboxProcess
 
+Json = dict[str, Any]
 BERLIN = "W. Europe Standard Time"
 
 
@@ -57,7 +58,10 @@ def test_what_comes_back(client: GraphClient) -> None:
 
 
 def test_whole_days(client: GraphClient) -> None:
-    days = {"start": at("2027-03-05T00:00:00", BERLIN), "end": at("2027-03-07T00:00:00", BERLIN)}
+    days: Json = {
+        "start": at("2027-03-05T00:00:00", BERLIN),
+        "end": at("2027-03-07T00:00:00", BERLIN),
+    }
     made = client.create(isAllDay=True, **days)
     assert made["isAllDay"] is True
     assert made["start"] == at("2027-03-05T00:00:00.0000000")
@@ -202,7 +206,7 @@ def test_a_series_that_ends_on_a_day(client: GraphClient, whole_day: bool) -> No
     zone = "Tokyo Standard Time"
     limits = {"type": "endDate", "startDate": "2027-03-01", "endDate": "2027-03-03",
               "recurrenceTimeZone": zone}  # fmt: skip
-    times = {"start": at("2027-03-01T23:00:00", zone), "end": at("2027-03-01T23:30:00", zone)}
+    times: Json = {"start": at("2027-03-01T23:00:00", zone), "end": at("2027-03-01T23:30:00", zone)}
     if whole_day:
         times = {"start": at("2027-03-01T00:00:00", zone), "end": at("2027-03-02T00:00:00", zone)}
     recurrence = {"pattern": {"type": "daily", "interval": 1}, "range": limits}
@@ -232,7 +236,8 @@ def test_exceptions_and_cancelled_occurrences(client: GraphClient) -> None:
         "$select": "subject,exceptionOccurrences", "$expand": "exceptionOccurrences",
     })  # fmt: skip
     assert [each["id"] for each in expanded["exceptionOccurrences"]] == [ids[1]]
-    refused = client.graph("GET", path, **{"$select": "title"})
+    title: Json = {"$select": "title"}
+    refused = client.graph("GET", path, **title)
     assert refused.status == 400
     client.graph("DELETE", path)
 
@@ -241,7 +246,7 @@ def test_our_own_properties_are_read_when_asked_for(client: GraphClient) -> None
     name = "String {66f5a359-4659-4830-9070-00047ec6ac6e} Name App"
     made = client.create(singleValueExtendedProperties=[{"id": name, "value": "7"}])
     assert "singleValueExtendedProperties" not in made
-    expand = {"$expand": f"singleValueExtendedProperties($filter=id eq '{name}')"}
+    expand: Json = {"$expand": f"singleValueExtendedProperties($filter=id eq '{name}')"}
     found = client.get(f"me/events/{made['id']}", **expand)
     assert found["singleValueExtendedProperties"] == [{"id": name, "value": "7"}]
 
