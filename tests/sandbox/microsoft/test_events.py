@@ -1,9 +1,11 @@
 """Creating, reading, changing and deleting events through Graph."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from tests.sandbox.browser import FormBrowser
 from tests.sandbox.microsoft.client import IMMUTABLE, GraphClient, at, code_of, event
 from tests.sandbox.process import SandboxProcess
 
@@ -53,6 +55,8 @@ def test_what_comes_back(client: GraphClient) -> None:
     }  # fmt: skip
     assert made["@odata.etag"] == f'W/"{made["changeKey"]}"'
     assert client.get(f"me/events/{made['id']}", IMMUTABLE) == made
+    link = urlsplit(made["webLink"])
+    assert "Bistro" in FormBrowser().get(f"{client.sandbox.url}{link.path}?{link.query}").text
     calendar = client.get("me/calendar")["id"]
     assert client.get(f"me/calendars/{calendar}/events/{made['id']}", IMMUTABLE) == made
 

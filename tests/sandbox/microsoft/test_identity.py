@@ -5,7 +5,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from authlib.jose import JsonWebToken
+from joserfc import jwt
+from joserfc.jwk import KeySet
 
 from tests.sandbox.browser import FormBrowser
 from tests.sandbox.client import EVENTS, Answer, Client
@@ -63,7 +64,8 @@ def test_the_id_token(sandbox: SandboxProcess) -> None:
     found = client.bearer("GET", "microsoft/common/v2.0/.well-known/openid-configuration").json
     assert found["issuer"] == f"{sandbox.url}/microsoft/{{tenantid}}/v2.0"
     keys = client.bearer("GET", urlsplit(found["jwks_uri"]).path[1:]).json
-    claims = JsonWebToken(["RS256"]).decode(client.tokens["id_token"], keys)
+    signed = jwt.decode(client.tokens["id_token"], KeySet.import_key_set(keys), ["RS256"])
+    claims = signed.claims
     assert claims["iss"] == f"{sandbox.url}/microsoft/{TENANT}/v2.0"
     assert (claims["tid"], claims["nonce"]) == (TENANT, "n-1")
     assert claims["aud"] == sandbox.client_id

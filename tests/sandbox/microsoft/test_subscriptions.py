@@ -70,6 +70,17 @@ def test_a_handshake_that_fails(calm: SandboxProcess, handshake: Handshake) -> N
     assert client.get("subscriptions")["value"] == []
 
 
+def test_the_control_api_is_no_place_for_notifications(calm: SandboxProcess) -> None:
+    client = GraphClient(calm).connect("mira.novak@outlook.sandbox.example")
+    calm.control("DELETE", "requests")
+    with Hooks() as hooks:
+        body = hooks.subscription(notificationUrl=f"{calm.url}/control/settings")
+        answer = client.graph("POST", "subscriptions", body)
+    assert code_of(answer) == "ValidationError"
+    url = f"{calm.url}/control/settings?validationToken=x"
+    assert client.http.request("POST", url).status == 403
+
+
 def test_how_long_they_live(calm: SandboxProcess) -> None:
     client = connected(calm, "life")
     with Hooks() as hooks:

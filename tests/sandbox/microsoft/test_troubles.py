@@ -164,6 +164,17 @@ def test_pages_without_end(calm: SandboxProcess, client: GraphClient) -> None:
     assert "@odata.deltaLink" in next_of(client, page)
 
 
+def test_calendars_without_end(calm: SandboxProcess) -> None:
+    client = GraphClient(calm).connect("anna.keller@sandbox.example")
+    calm.trouble("endless_pages", "calendars", times=3)
+    page = client.get("me/calendars")
+    for _ in range(2):
+        again = client.get(page["@odata.nextLink"])
+        assert again["value"] == page["value"]
+        page = again
+    assert "@odata.nextLink" not in client.get(page["@odata.nextLink"])
+
+
 def test_a_page_that_leads_to_itself(calm: SandboxProcess, client: GraphClient) -> None:
     page = listing(client).json
     calm.trouble("same_page_token", "events")
