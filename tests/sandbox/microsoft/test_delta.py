@@ -148,11 +148,18 @@ def test_the_zone_of_answers(sandbox: SandboxProcess) -> None:
     client = connected(sandbox, "zone")
     client.create(subject="timed")
     whole: Json = {"start": at("2027-03-05T00:00:00"), "end": at("2027-03-06T00:00:00")}
-    client.create(subject="day", isAllDay=True, **whole)
+    daily = {
+        "pattern": {"type": "daily", "interval": 1},
+        "range": {"type": "numbered", "startDate": "2027-03-05", "numberOfOccurrences": 2},
+    }
+    client.create(subject="day", isAllDay=True, recurrence=daily, **whole)
     prefer = {"Prefer": 'outlook.timezone="Tokyo Standard Time"'}
     answer = client.graph("GET", "me/calendarView/delta", headers=prefer, **WINDOW)
     assert "outlook.timezone" in answer.headers["Preference-Applied"]
-    starts = {each["subject"]: each["start"] for each in answer.json["value"]}
+    found = answer.json["value"]
+    days = [each["start"]["dateTime"][8:19] for each in found if each["type"] == "occurrence"]
+    assert days == ["05T00:00:00", "06T00:00:00"]
+    starts = {each["subject"]: each["start"] for each in found if "subject" in each}
     assert starts["timed"] == at("2027-03-01T21:00:00.0000000", "Tokyo Standard Time")
     assert starts["day"] == at("2027-03-05T00:00:00.0000000", "Tokyo Standard Time")
     bad = client.graph(

@@ -112,6 +112,8 @@ def test_duplicates_and_too_many(calm: SandboxProcess) -> None:
         subscribe(client, hooks)
         again = client.graph("POST", "subscriptions", hooks.subscription())
         assert again.status == 409
+        slash = client.graph("POST", "subscriptions", hooks.subscription(resource="/Me/Events"))
+        assert slash.status == 409
         subscribe(client, hooks, changeType="deleted")
         calm.switch(mailbox_subscriptions=2)
         more = client.graph("POST", "subscriptions", hooks.subscription(changeType="updated"))
@@ -180,6 +182,17 @@ def test_only_what_was_asked_for(calm: SandboxProcess) -> None:
         client.graph("DELETE", f"me/events/{made['id']}")
         assert [each["changeType"] for each in other.items(2)] == ["created", "deleted"]
         assert [each["changeType"] for each in hooks.items(1)] == ["deleted"]
+
+
+def test_ids_as_they_were_asked_for(calm: SandboxProcess) -> None:
+    client = connected(calm, "ways")
+    with Hooks() as hooks:
+        answer = client.graph("POST", "subscriptions", hooks.subscription(changeType="created"))
+        assert answer.status == 201
+        made = client.create()
+        told = hooks.items(1)[0]["resourceData"]["id"]
+        assert told != made["id"]
+        assert told == client.get(f"me/events/{made['id']}")["id"]
 
 
 def test_items_for_one_address_share_a_post(calm: SandboxProcess) -> None:
