@@ -19,6 +19,7 @@ from providers.sandbox.microsoft.tenants import is_personal
 from providers.sandbox.models import CalendarEntry, Event, GraphEvent
 
 _ASKED_FOR = ("cancelledOccurrences", "exceptionOccurrences", "singleValueExtendedProperties")
+_NO_TIME = dict.fromkeys(("date", "dateTime", "timeZone"))
 _BESIDE = frozenset({"bodyType", "meeting", "extended"})
 
 
@@ -71,6 +72,8 @@ def _change(call: Call, event_id: str) -> HttpResponse:
         made = written(body, frame)
         if "attendees" in made.fields:
             made.fields["attendees"] = _kept_answers(now, made.fields["attendees"])
+        for name in made.fields.keys() & {"start", "end"}:
+            made.fields[name] = _NO_TIME | made.fields[name]  # a day may turn into a time
         store.patch(entry.calendar, row.event_id, made.fields, Change(actor=call.account.email))
         GraphEvent.objects.update_or_create(
             event=row, defaults={"own": store.dumps(_own(own, made))}
