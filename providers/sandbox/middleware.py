@@ -40,8 +40,9 @@ class ControlGuard:
                 return JsonResponse(
                     {"error": "The control API is served on loopback only."}, status=403
                 )
-            if "X-Goog-Channel-ID" in request.headers:
-                # A watch channel may have been pointed here; its messages come from loopback.
+            if "X-Goog-Channel-ID" in request.headers or "validationToken" in request.GET:
+                # A channel or a subscription may have been pointed here; its messages come from
+                # loopback.
                 return JsonResponse({"error": "This is no place for notifications."}, status=403)
             if request.body and request.content_type != "application/json":
                 return JsonResponse({"error": "Content-Type must be application/json."}, status=415)

@@ -8,6 +8,7 @@ first page of its round was read, so changes made meanwhile are in the next roun
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 from django.conf import settings
@@ -33,6 +34,9 @@ _IN_WINDOW = (
 _FROM = (
     "FROM sandbox_event e JOIN sandbox_graphevent g ON g.event_id = e.id WHERE e.calendar_id = %s"
 )
+
+
+Zone = tuple[str, ZoneInfo]  # as it was asked for, and what it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +85,13 @@ def delta(call: Call, calendar_id: str | None = None) -> HttpResponse:
     is_empty = switches.is_emptied(entry.calendar.google_id, call.account.email)
     rows = [] if is_empty else _rows(now, size + 1)
     bodies = [_body(row, entry) for row in rows[:size]]
-    bodies = [body for body in bodies if body]
     if zone or call.sees(entry) != "all":
-        bodies = [_remade(body, zone, call.sees(entry)) for body in bodies]
+        whole_days = _whole_days(rows[:size]) if zone else frozenset()
+        bodies = [
+            _remade(body, zone, call.sees(entry), whole_day=row[2] in whole_days)
+            for row, body in zip(rows, bodies, strict=False)
+        ]
+    bodies = [body for body in bodies if body]
     if len(rows) <= size:
         return _page(call, entry, bodies, now, None)
     following = replace(now, after=tuple(rows[size - 1][:2]), blank=switches.current().empty_pages)
@@ -184,15 +192,21 @@ def _body(row: tuple[Any, ...], entry: CalendarEntry) -> bytes:
     )
 
 
-def _remade(body: bytes, zone: Any, sees: str) -> bytes:
+def _whole_days(rows: list[tuple[Any, ...]]) -> frozenset[int]:
+    """Which of these are whole days; the occurrences of a listing do not say it."""
+    found = Event.objects.filter(pk__in=[row[2] for row in rows])
+    return frozenset(found.filter(body__contains='"start":{"date":').values_list("pk", flat=True))
+
+
+def _remade(body: bytes, zone: Zone | None, sees: str, *, whole_day: bool) -> bytes:
     try:
         event = render.reduced(orjson.loads(body), sees)
-        return orjson.dumps(in_zone(event, zone) if zone else event)
+        return orjson.dumps(in_zone(event, zone, whole_day=whole_day))
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError):
         return body  # a raw event that is no event
 
 
-def in_zone(event: dict[str, Any], zone: tuple[str, Any] | None) -> dict[str, Any]:
+def in_zone(event: dict[str, Any], zone: Zone | None, *, whole_day: bool) -> dict[str, Any]:
     """The event with its start and end on the clocks of this zone; whole days stay midnight."""
     if zone is None or "start" not in event:
         return event
@@ -200,7 +214,7 @@ def in_zone(event: dict[str, Any], zone: tuple[str, Any] | None) -> dict[str, An
     made = dict(event)
     for field in ("start", "end"):
         moment = datetime.fromisoformat(event[field]["dateTime"])
-        if not event.get("isAllDay"):
+        if not whole_day:
             moment = moment.replace(tzinfo=UTC).astimezone(place)
         made[field] = {"dateTime": zones.wall(moment), "timeZone": name}
     return made

@@ -165,7 +165,7 @@ def _answer(call: Call, row: Event, entry: CalendarEntry, status: int = 200) -> 
     if row.kind == Event.RAW:
         return call.answer_bytes(row.body.encode())
     event = render.reduced(renderings.complete(entry.calendar, row), call.sees(entry))
-    event = in_zone(event, call.zone)
+    event = in_zone(event, call.zone, whole_day=event["isAllDay"])
     event.pop("@odata.type", None)
     event = _asked_for(call, event, row, entry)
     context = {"@odata.context": address("$metadata#users('me')/events/$entity")}

@@ -46,9 +46,7 @@ def calendar_number(text: str) -> tuple[str, int] | None:
 
 def with_changing(body: bytes) -> bytes:
     """A finished answer with the ids that are given without `IdType="ImmutableId"`."""
-    for before in (b'"', b"itemid="):
-        body = body.replace(before + IMMUTABLE.encode(), before + CHANGING.encode())
-    return body
+    return body.replace(f'"{IMMUTABLE}'.encode(), f'"{CHANGING}'.encode())
 
 
 def _written(number: int) -> str:

@@ -8,8 +8,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
-
 from providers.sandbox.google import resources, times
 from providers.sandbox.google.resources import Home, Resource, home_of
 from providers.sandbox.microsoft import ids, recurrence, tenants, zones
@@ -137,7 +135,7 @@ def full(shelf: Shelf, row: Event, resource: Resource, own: Json) -> Json:
         "responseRequested": True,
         "seriesMasterId": None,
         "showAs": _show_as(resource),
-        "webLink": _web_link(shelf, row),
+        "webLink": resource.get("htmlLink") or resources.html_link(shelf.home, row.event_id),
         "allowNewTimeProposals": True,
         "isDraft": False,
         "hideAttendees": False,
@@ -290,8 +288,3 @@ def _still_true(event: Json, own: Json) -> Json:
         if name in fields and zones.iana_name(fields[name]) != zones.iana_name(event[name]):
             del fields[name]
     return fields
-
-
-def _web_link(shelf: Shelf, row: Event) -> str:
-    item = shelf.id_of(row).replace("=", "%3D")
-    return f"{settings.SANDBOX.public_url}/owa/?itemid={item}&exvsurl=1&path=/calendar/item"

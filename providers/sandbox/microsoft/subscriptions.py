@@ -147,8 +147,9 @@ def _refuse_more(made: Subscription) -> None:
     live = Subscription.objects.filter(
         account=made.account, removed=False, expiration_ms__gt=times.now_ms()
     )
-    like = live.filter(application=made.application, resource=made.resource)
-    if like.filter(change_type=made.change_type).exists():
+    like = live.filter(application=made.application, change_type=made.change_type)
+    resources = {each.strip("/").lower() for each in like.values_list("resource", flat=True)}
+    if made.resource.strip("/").lower() in resources:
         raise GraphError(409, "Conflict", "A subscription like this exists already.")
     if live.count() >= switches.current().mailbox_subscriptions:
         message = "Subscription count limit of the mailbox has been reached."

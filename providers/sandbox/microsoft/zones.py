@@ -42,7 +42,7 @@ def preferred(name: str) -> ZoneInfo:
 
 def wall(moment: datetime) -> str:
     """A wall clock's time with seven digits and no offset."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}0"
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}0"
 
 
 def in_utc(seconds: float) -> str:

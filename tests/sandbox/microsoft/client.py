@@ -12,7 +12,10 @@ from tests.sandbox.client import CHALLENGE, VERIFIER, Answer, Client
 TENANT = "7d8c1c6e-52a1-4c6b-9a53-0b0f5a1f2c3d"
 PERSONAL_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 SCOPES = "openid profile email offline_access User.Read Calendars.ReadWrite MailboxSettings.Read"
-WINDOW = {"startDateTime": "2026-01-01T00:00:00Z", "endDateTime": "2028-01-01T00:00:00Z"}
+WINDOW: dict[str, Any] = {
+    "startDateTime": "2026-01-01T00:00:00Z",
+    "endDateTime": "2028-01-01T00:00:00Z",
+}
 IMMUTABLE = {"Prefer": 'IdType="ImmutableId"'}
 
 
@@ -107,7 +110,8 @@ class GraphClient(Client):
     ) -> tuple[list[dict[str, Any]], str, int]:
         """All pages of a round: the items, the delta link, how many pages there were."""
         items: list[dict[str, Any]] = []
-        given = IMMUTABLE | (headers or {})
+        more = (headers or {}).get("Prefer")
+        given = {"Prefer": f"{IMMUTABLE['Prefer']}, {more}"} if more else IMMUTABLE
         if not link.startswith("http"):
             query = WINDOW | query
         page = self.get(link, given, **query)

@@ -29,7 +29,7 @@ from tests.sandbox.microsoft.sdk import parsed, service
 from tests.sandbox.process import SandboxProcess
 
 # The library warns of parts of itself.
-pytestmark = pytest.mark.filterwarnings("ignore:This class is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:(msgraph|kiota_abstractions)")
 
 PEOPLE = ("anna.keller@sandbox.example", "ben.ortiz@sandbox.example",
           "chloe.tanaka@sandbox.example", "large@sandbox.example",
