@@ -6,13 +6,24 @@ and asks for the first sync. What a refused answer brought is given back.
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
-from calendars.models import Event
-from providers import audit, entry, grants, oauth2, scheduler, tasks
+from providers import (
+    audit,
+    entry,
+    external_calendars,
+    grants,
+    oauth2,
+    scheduler,
+    selection,
+    tasks,
+    vanishing,
+)
 from providers.access import store_entered
 from providers.audit import Action, Actor
 from providers.base import (
@@ -22,6 +33,7 @@ from providers.base import (
     CredentialProvider,
     Endpoints,
     EventQuery,
+    OAuth2Provider,
     RemoteCalendar,
     TokenSet,
     Window,
@@ -32,12 +44,12 @@ from providers.models import (
     AuthorizationRequest,
     ConnectionCredential,
     ExternalCalendar,
-    NotificationChannel,
     ProviderConnection,
-    SyncedObject,
 )
 from providers.outbound import http_client
 from talkover.encryption import unseal
+
+logger = logging.getLogger(__name__)
 
 Status = ProviderConnection.Status
 
@@ -78,6 +90,7 @@ def activate(request: AuthorizationRequest, code: str, actor: Actor) -> None:
     except (Refused, ProviderError):
         _surrender(request, tokens, account)
         raise
+    _keep_list(request, registration.access(tokens.access_token))
 
 
 def _activate_entered(
@@ -95,6 +108,7 @@ def _activate_entered(
     if not calendars:
         raise CalendarNotFound("None of the chosen calendars is there any more.")
     _store(request, access, account, calendars, actor)
+    external_calendars.keep(request.connection_id, list(listed.values()))
 
 
 def registration_of(request: AuthorizationRequest) -> ClientRegistration:
@@ -123,7 +137,7 @@ def _inspect(
     if not tokens.refresh_token and not _has_refresh_token(request.connection):
         raise Refused("refresh_token_missing")
     access = registration.access(tokens.access_token)
-    calendar = provider.fetch_calendar(http, access, request.connection.external_calendar_id)
+    calendar = _first_there(request.connection, provider, access)
     now = timezone.now()
     provider.fetch_events(
         http,
@@ -131,6 +145,37 @@ def _inspect(
         EventQuery(calendar_id=calendar.id, window=Window(now, now + timedelta(hours=1))),
     )
     return calendar
+
+
+def _first_there(
+    connection: ProviderConnection, provider: OAuth2Provider, access: Access
+) -> RemoteCalendar:
+    """The connection's own calendar; of one that is reconnected another that is selected, if that
+    is gone. Raises CalendarNotFound and other ProviderErrors.
+    """
+    own = connection.external_calendar_id
+    selected = ExternalCalendar.objects.filter(connection=connection, is_selected=True)
+    others = selected.exclude(external_id=own).order_by("pk").values_list("external_id", flat=True)
+    for external_id in (own, *others):
+        with suppress(CalendarNotFound):
+            return provider.fetch_calendar(http_client(), access, external_id)
+    raise CalendarNotFound("None of the chosen calendars is there.")
+
+
+def _keep_list(request: AuthorizationRequest, access: Access) -> None:
+    """Which calendars there are to choose from. Without it the connection is as good: the list is
+    read again when somebody looks at it.
+    """
+    try:
+        listed = request.configuration.provider.list_calendars(http_client(), access)
+    except ProviderError as error:
+        logger.info(
+            "connection %s: its calendars were not listed: %s", request.connection_id, error
+        )
+        later = timezone.now() + external_calendars.RETRY
+        ProviderConnection.objects.filter(pk=request.connection_id).update(calendars_due_at=later)
+    else:
+        external_calendars.keep(request.connection_id, listed)
 
 
 def _check_account(request: AuthorizationRequest, account: Account) -> None:
@@ -172,8 +217,13 @@ def _store(
     if connection is None:
         raise Refused("connection_removed")
     now = timezone.now()
-    earlier = [_same_calendar_elsewhere(connection, account, calendar) for calendar in calendars]
-    if any(other.connection.status == Status.ACTIVE for others in earlier for other in others):
+    wanted = {calendar.id for calendar in calendars}
+    selected = list(connection.external_calendars.filter(is_selected=True))
+    if not isinstance(granted, Access):
+        # The person has authorised, and chosen no calendars: what was selected stays so.
+        wanted |= {row.external_id for row in selected}
+    earlier = selection.same_elsewhere(connection, wanted, account.subject)
+    if any(other.connection.status == Status.ACTIVE for other in earlier):
         raise Refused("already_connected")
     if isinstance(granted, Access):
         store_entered(connection=connection, access=granted)
@@ -190,70 +240,27 @@ def _store(
     connection.pending_until = None
     connection.activated_at = now
     connection.save()
-    synced = [_begin_to_sync(connection, calendar) for calendar in calendars]
-    for external, others in zip(synced, earlier, strict=True):
-        for other in others:
-            _take_over(other, external)
-            audit.record(connection, Action.CALENDAR_TAKEN_OVER, actor=actor)
+    selection.unselect([row for row in selected if row.external_id not in wanted])
+    # What was wrong with a calendar may have been the old grant's fault.
+    connection.external_calendars.filter(vanished_at__isnull=True).update(last_error_code="")
+    for calendar in calendars:
+        selection.begin(connection, calendar)
+    synced = {
+        row.external_id: row for row in connection.external_calendars.filter(is_selected=True)
+    }
+    for other in earlier:
+        selection.take_over(other, synced[other.external_id])
+        audit.record(connection, Action.CALENDAR_TAKEN_OVER, actor=actor)
+    vanishing.show_error(connection.pk)
     if request.purpose == AuthorizationRequest.Purpose.RECONNECT:
         audit.record(connection, Action.RECONNECTED, actor=actor)
     else:
         audit.record(connection, Action.CONNECTED, actor=actor)
         audit.report_shared_account(connection, actor)
         tasks.notify_account(connection, address_verified=account.email_verified)
-    for external in synced:
-        tasks.start_syncing(external)
-
-
-def _begin_to_sync(connection: ProviderConnection, calendar: RemoteCalendar) -> ExternalCalendar:
-    external, _ = ExternalCalendar.objects.update_or_create(
-        connection=connection,
-        external_id=calendar.id,
-        defaults={
-            "name": calendar.name,
-            "time_zone": calendar.time_zone,
-            "access_role": calendar.access_role,
-            "color": calendar.color,
-            "is_primary": calendar.is_primary,
-        },
-    )
-    return external
-
-
-def _same_calendar_elsewhere(
-    connection: ProviderConnection, account: Account, calendar: RemoteCalendar
-) -> list[ExternalCalendar]:
-    """Other connections of this calendar to the very same one at the provider, dead or alive."""
-    return list(
-        ExternalCalendar.objects.select_for_update(of=("self",))
-        .select_related("connection")
-        .filter(
-            external_id=calendar.id,
-            connection__calendar_id=connection.calendar_id,
-            connection__configuration_id=connection.configuration_id,
-            connection__account_subject=account.subject,
-        )
-        .exclude(connection=connection)
-    )
-
-
-def _take_over(old: ExternalCalendar, new: ExternalCalendar) -> None:
-    """Let `new` continue `old`, a dead connection's, so that its events are not there twice."""
-    known = Event.objects.filter(source=new).values("external_id")
-    Event.objects.filter(source=old, external_id__in=known).delete()
-    Event.objects.filter(source=old).update(source=new)
-    # What `old` kept of its own listing does not order with that of `new`.
-    Event.objects.filter(source=new).update(listing=0)
-    known_objects = SyncedObject.objects.filter(external_calendar=new).values("object_id")
-    objects = SyncedObject.objects.filter(external_calendar=old)
-    objects.filter(object_id__in=known_objects).delete()
-    objects.update(external_calendar=new, listing=0)
-    # To be stopped: with the new grant, which is of the same account and client.
-    NotificationChannel.objects.filter(external_calendar=old).update(external_calendar=new)
-    remaining = ExternalCalendar.objects.filter(connection=old.connection).exclude(pk=old.pk)
-    old.delete()
-    if not remaining.exists():
-        old.connection.delete()
+    for external in synced.values():
+        if external.vanished_at is None:
+            tasks.start_syncing(external)
 
 
 def _surrender(request: AuthorizationRequest, tokens: TokenSet, account: Account | None) -> None:

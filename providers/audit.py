@@ -38,6 +38,9 @@ class Action(StrEnum):
     ACCOUNT_SHARED_ELSEWHERE = "account_shared_elsewhere"
     NOTICE_SENT = "notice_sent"
     NOTICE_FAILED = "notice_failed"
+    CALENDARS_CHOSEN = "calendars_chosen"
+    CALENDAR_GONE = "calendar_gone"
+    CALENDAR_BACK = "calendar_back"
     SYNC_REQUESTED = "sync_requested"
     SYNC_FAILING = "sync_failing"
     SYNC_RECOVERED = "sync_recovered"
@@ -65,6 +68,9 @@ WORDS: dict[str, str] = {
     ),
     Action.NOTICE_SENT: "The account's owner was told by mail that it was connected.",
     Action.NOTICE_FAILED: "The account's owner could not be told by mail.",
+    Action.CALENDARS_CHOSEN: "Other calendars of the account were chosen to be synced.",
+    Action.CALENDAR_GONE: "A chosen calendar is gone at the provider; the others go on.",
+    Action.CALENDAR_BACK: "A chosen calendar that was gone is there again.",
     Action.SYNC_REQUESTED: "A sync was asked for.",
     Action.SYNC_FAILING: "Syncing began to fail; it is tried again by itself.",
     Action.SYNC_RECOVERED: "Syncing works again.",

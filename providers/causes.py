@@ -65,11 +65,11 @@ CAUSES: dict[str, Cause] = {
     ),
     "calendar_not_found": Cause(
         "The chosen calendar does not exist, or the account cannot see it.",
-        "Connect again with a calendar of this account.",
+        "Choose another calendar of this account, or connect again with one.",
     ),
     "calendar_forbidden": Cause(
         "The account may not read the chosen calendar's events.",
-        "Ask the calendar's owner to share its events, then connect again.",
+        "Ask the calendar's owner to share its events, or choose another; then connect again.",
     ),
     "admin_consent_required": Cause(
         "In this organisation only an administrator can allow this application.",

@@ -85,6 +85,9 @@ def renew(external_calendar_id: uuid.UUID | str) -> bool:
     if not isinstance(provider, WatchesCalendars):
         _plan(source, None)
         return False
+    if not source.is_selected:
+        _Renewal(source, provider).end()
+        return False
     if not can_be_reached(source.connection.configuration):
         _plan(source, timezone.now() + RETRY_REFUSED)
         return False
@@ -156,6 +159,16 @@ class _Renewal:
             _plan(self._source, max(_renewal_of(current, at), now + SHORTEST_PAUSE))
         return had_none
 
+    def end(self) -> None:
+        """Stop all channels of a calendar that is not selected any more."""
+        channels = Channels.filter(external_calendar=self._source)
+        try:
+            left = self._stop_all(channels)
+        except (ProviderError, UnsealError) as error:
+            self._note_failure(error, "a channel was not stopped")
+        else:
+            _plan(self._source, timezone.now() + SHORTEST_PAUSE if left else None)
+
     def _open(self) -> NotificationChannel | None:
         """A new channel that works; None if the connection was ended meanwhile.
 
@@ -175,9 +188,9 @@ class _Renewal:
             raise
         channel.resource_id = opened.resource_id
         channel.expires_at = min(opened.expires_at, timezone.now() + LONGEST_LIFE)
-        kept = Channels.filter(pk=channel.pk, stopped_at__isnull=True).update(
-            resource_id=channel.resource_id, expires_at=channel.expires_at
-        )
+        kept = Channels.filter(
+            pk=channel.pk, stopped_at__isnull=True, external_calendar__is_selected=True
+        ).update(resource_id=channel.resource_id, expires_at=channel.expires_at)
         if kept:
             return channel
         self._stop_abandoned(channel)
@@ -229,13 +242,19 @@ class _Renewal:
 
         Raises the last failure; what is left is found next time.
         """
+        older = Channels.filter(external_calendar=self._source, created_at__lt=current.created_at)
+        self._stop_all(older.exclude(pk=current.pk))
+
+    def _stop_all(self, channels: QuerySet[NotificationChannel]) -> bool:
+        """Take nothing more from these channels, and end some upstream; whether there are more.
+
+        Raises the last failure.
+        """
         now = timezone.now()
-        older = Channels.filter(
-            external_calendar=self._source, created_at__lt=current.created_at
-        ).exclude(pk=current.pk)
-        older.filter(stopped_at__isnull=True).update(stopped_at=now)
+        channels.filter(stopped_at__isnull=True).update(stopped_at=now)
         problem: ProviderError | UnsealError | None = None
-        for channel in older.exclude(resource_id="").filter(_not_expired(now))[:MOST_STOPS]:
+        living = list(channels.exclude(resource_id="").filter(_not_expired(now))[: MOST_STOPS + 1])
+        for channel in living[:MOST_STOPS]:
             try:
                 self._call(partial(self._stop, channel))
             except (ProviderError, UnsealError) as error:
@@ -244,6 +263,7 @@ class _Renewal:
                 Channels.filter(pk=channel.pk).update(expires_at=timezone.now())
         if problem:
             raise problem
+        return len(living) > MOST_STOPS
 
     def _stop_abandoned(self, channel: NotificationChannel) -> None:
         """The connection was ended while the provider opened the channel: nobody else knows it."""

@@ -142,7 +142,12 @@ def disconnect(*, connection: ProviderConnection, actor: Actor) -> None:
         locked.status = Status.DISCONNECTED
         locked.disconnected_at = now
         locked.pending_until = None
-        locked.save(update_fields=["status", "disconnected_at", "pending_until", "updated_at"])
+        locked.calendars_due_at = None
+        locked.save(
+            update_fields=[
+                "status", "disconnected_at", "pending_until", "calendars_due_at", "updated_at",
+            ]
+        )  # fmt: skip
         locked.authorization_requests.filter(outcome="").update(
             consumed_at=now,
             outcome="connection_removed",

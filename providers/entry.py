@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from urllib.parse import urlencode
 
 import msgspec
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -99,7 +100,7 @@ def try_credentials(
         user=access.user,
         secret=access.secret,
         calendars=tuple((item.id, item.name, item.color) for item in calendars),
-        chosen=(_proposed(request, calendars),),
+        chosen=_proposed(request, calendars),
     )
     _keep(request, entered)
     return entered
@@ -114,7 +115,7 @@ def entered_of(request: AuthorizationRequest) -> Entered | None:
 def choose(request: AuthorizationRequest, state: str, chosen: Collection[str]) -> str:
     """End the page with these calendars, in the account's order; returns where the browser goes.
 
-    Raises ValueError: nothing was chosen, or something that was not offered.
+    Raises ValueError: nothing was chosen, too much, or something that was not offered.
     """
     entered = entered_of(request)
     if entered is None:
@@ -122,6 +123,9 @@ def choose(request: AuthorizationRequest, state: str, chosen: Collection[str]) -
     offered = [calendar_id for calendar_id, *_ in entered.calendars]
     if not chosen or not set(chosen) <= set(offered):
         raise ValueError("Choose at least one of the calendars.")
+    most = settings.SELECTED_CALENDARS_PER_CONNECTION
+    if len(set(chosen)) > most:
+        raise ValueError(f"Choose at most {most} of the calendars.")
     ordered = tuple(calendar_id for calendar_id in offered if calendar_id in set(chosen))
     _keep(request, msgspec.structs.replace(entered, chosen=ordered))
     code = secrets.token_urlsafe(32)
@@ -150,10 +154,13 @@ def redeem(request: AuthorizationRequest, code: str) -> Entered:
     return entered
 
 
-def _proposed(request: AuthorizationRequest, calendars: list[RemoteCalendar]) -> str:
-    wanted = request.connection.external_calendar_id
-    known = {item.id for item in calendars}
-    return wanted if wanted in known else calendars[0].id
+def _proposed(request: AuthorizationRequest, calendars: list[RemoteCalendar]) -> tuple[str, ...]:
+    """What is synced of the account already; else what was asked for, or the main calendar."""
+    connection = request.connection
+    selected = {row.external_id for row in connection.selected_calendars}
+    wanted = selected or {connection.external_calendar_id}
+    known = tuple(item.id for item in calendars if item.id in wanted)
+    return known or (calendars[0].id,)
 
 
 def _keep(request: AuthorizationRequest, entered: Entered) -> None:

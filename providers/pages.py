@@ -14,6 +14,7 @@ from functools import wraps
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -28,11 +29,12 @@ from django.views.decorators.http import require_safe
 
 from calendars import agenda
 from calendars.models import Calendar, Event
-from providers import audit, connect, tasks
+from providers import audit, causes, connect, external_calendars, selection, tasks, vanishing
 from providers.forms import ConnectForm
-from providers.models import ProviderConfiguration, ProviderConnection
+from providers.models import ExternalCalendar, ProviderConfiguration, ProviderConnection
 from providers.standing import (
     Standing,
+    Tone,
     failed_reconnect,
     history_of,
     last_sync_of,
@@ -136,6 +138,9 @@ def connection_detail(request: PersonRequest, connection_id: uuid.UUID) -> HttpR
     """How a connection stands: the person comes back here, and watches the first sync."""
     connection = _connection_of(request, connection_id)
     context = _progress_context(connection) | {
+        "listed": [_choice_row(row) for row in external_calendars.in_order(connection)],
+        "can_choose": vanishing.can_be_chosen_from(connection),
+        "most_selected": settings.SELECTED_CALENDARS_PER_CONNECTION,
         "failed_reconnect": failed_reconnect(connection),
         "history": history_of(connection, request.user),
     }
@@ -173,8 +178,33 @@ def sync_connection(request: PersonRequest, connection_id: uuid.UUID) -> HttpRes
         messages.error(request, "There is nothing to sync yet: connect the account first.")
         return back
     with transaction.atomic():
-        tasks.request_sync(external.pk for external in connection.external_calendars.all())
+        tasks.request_sync(external.pk for external in connection.selected_calendars)
         audit.record(connection, audit.Action.SYNC_REQUESTED, actor=_actor(request))
+    return back
+
+
+@action_of("connection-detail", "connection_id")
+def choose_calendars(request: PersonRequest, connection_id: uuid.UUID) -> HttpResponseBase:
+    """Save which of the account's calendars are synced; or look which there are by now."""
+    connection = _connection_of(request, connection_id)
+    back = SeeOther(reverse("connection-detail", args=[connection.pk]))
+    if request.POST.get("action") == "refresh":
+        if external_calendars.refresh(connection, insist=True).stale:
+            text = "The list could not be read just now; this is the last one. Try again later."
+            messages.error(request, text)
+        return back
+    try:
+        selection.choose(
+            connection_id=connection.pk,
+            external_ids=request.POST.getlist("calendar"),
+            actor=_actor(request),
+        )
+    except selection.NotChoosable as refusal:
+        messages.error(request, f"Nothing was changed. {refusal}")
+    except selection.NotConnected:
+        messages.error(request, "Connect the account first, then choose its calendars.")
+    else:
+        messages.success(request, "Saved. What is chosen is being synced.")
     return back
 
 
@@ -208,7 +238,7 @@ def _connection_of(request: PersonRequest, connection_id: uuid.UUID) -> Provider
         ProviderConnection.objects.present()
         .filter(calendar__in=Calendar.objects.visible_to(request.user))
         .select_related("configuration", "calendar__environment", "calendar__owner")
-        .prefetch_related("external_calendars")
+        .prefetch_related(_selected_calendars())
     )
     return get_object_or_404(mine, pk=connection_id)
 
@@ -217,8 +247,14 @@ def _present_connections() -> QuerySet[ProviderConnection]:
     return (
         ProviderConnection.objects.present()
         .select_related("configuration")
-        .prefetch_related("external_calendars")
+        .prefetch_related(_selected_calendars())
     )
+
+
+def _selected_calendars() -> Prefetch[Any]:
+    """Of an account's calendars, which may be hundreds, only those that are synced."""
+    selected = ExternalCalendar.objects.filter(is_selected=True)
+    return Prefetch("external_calendars", queryset=selected)
 
 
 def _authorised_connections() -> QuerySet[ProviderConnection]:
@@ -242,6 +278,16 @@ def _connection_row(connection: ProviderConnection) -> dict[str, Any]:
         "connection": connection,
         "standing": standing,
         "last_sync_at": last_sync_of(list(connection.external_calendars.all())),
+    }
+
+
+def _choice_row(external: ExternalCalendar) -> dict[str, Any]:
+    """A calendar to choose; one that vanished can only be let go."""
+    code = external.last_error_code if external.is_selected else ""
+    return {
+        "external": external,
+        "trouble": causes.explain(code) if code else None,
+        "standing": Standing(Tone.BAD, "Gone") if external.vanished_at else None,
     }
 
 

@@ -13,11 +13,11 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from calendars.models import Event
-from providers import audit, quarantine, scheduler
+from providers import audit, quarantine, scheduler, vanishing
 from providers.base import InvalidEvent
 from providers.errors import ProviderError
 from providers.http import clean_text
-from providers.models import ProviderConnection, SyncRun, SyncRunPage
+from providers.models import SyncRun, SyncRunPage
 from talkover.statements import insert, update
 
 logger = logging.getLogger(__name__)
@@ -172,13 +172,10 @@ class RunWriter(ABC):
             "events_synced": events_synced,
             "failures": 0,
             "blocked_until": None,
+            "last_error_code": "",
         }
         if self._full:
             changes["last_full_sync_at"] = now
-        if source.connection.last_error_code:
-            ProviderConnection.objects.filter(
-                pk=source.connection_id, status=ProviderConnection.Status.ACTIVE
-            ).update(last_error_code="", last_error_at=None)
         if source.failures:
             audit.record(
                 source.connection,
@@ -196,6 +193,8 @@ class RunWriter(ABC):
         # that moment): wishes that came since want another one.
         seen = run.wishes
         self._lease.release(next_sync_at=next_sync_at, at_once=True, seen=seen, **changes)
+        if source.connection.last_error_code:
+            vanishing.show_error(source.connection_id)
         return {
             "status": SyncRun.Status.SUCCEEDED,
             "phase": SyncRun.Phase.DONE,

@@ -253,7 +253,7 @@ class Wishes(NamedTuple):
 def note_wishes(
     external_calendars: QuerySet[ExternalCalendar] | Iterable[uuid.UUID],
 ) -> Wishes:
-    """Make external calendars of active connections due now.
+    """Make external calendars of active connections due now, those that are selected and there.
 
     Belongs in the caller's transaction. While a provider has asked for silence, the sync waits, and
     a hint would be used up for nothing. None is wanted either for what is being synced, or has one
@@ -262,11 +262,12 @@ def note_wishes(
     """
     if not isinstance(external_calendars, QuerySet):
         external_calendars = ExternalCalendar.objects.filter(pk__in=list(external_calendars))
+    there = external_calendars.filter(is_selected=True, vanished_at__isnull=True)
     now = timezone.now()
     active = ProviderConnection.objects.filter(status=ProviderConnection.Status.ACTIVE)
     with transaction.atomic():
         rows = list(
-            external_calendars.filter(connection__in=active)
+            there.filter(connection__in=active)
             .order_by("pk")  # the same order for everybody: no two callers wait for each other
             .select_for_update(of=("self",))
             .values_list("pk", "queued_until", "lease_until", "blocked_until")

@@ -102,9 +102,11 @@ def _standing_of_active(connection: ProviderConnection) -> Standing:
         return Standing(Tone.OFF, "Switched off", SWITCHED_OFF)
     if connection.configuration.outage_since:
         return Standing(Tone.BAD, "Waiting", causes.explain("provider_unavailable"))
+    calendars = connection.selected_calendars
     if connection.last_error_code:
-        return Standing(Tone.BAD, "Sync failing", causes.explain(connection.last_error_code))
-    calendars = connection.external_calendars.all()
+        gone = any(calendar.vanished_at for calendar in calendars)
+        explanation = causes.explain(connection.last_error_code)
+        return Standing(Tone.BAD, "Calendar gone" if gone else "Sync failing", explanation)
     if not calendars or any(calendar.last_sync_at is None for calendar in calendars):
         return Standing(Tone.BUSY, "First sync")
     if any(calendar.is_syncing for calendar in calendars):
@@ -119,8 +121,12 @@ SWITCHED_OFF = causes.Cause(
 
 
 def last_sync_of(calendars: Sequence[ExternalCalendar]) -> datetime | None:
-    """When all of them had been synced; None if one never was."""
-    times = [calendar.last_sync_at for calendar in calendars]
+    """When all selected ones had been synced; None if one never was. Of those that vanished only
+    if no other is left.
+    """
+    selected = [calendar for calendar in calendars if calendar.is_selected]
+    there = [calendar for calendar in selected if calendar.vanished_at is None]
+    times = [calendar.last_sync_at for calendar in there or selected]
     known = [moment for moment in times if moment is not None]
     return min(known) if known and len(known) == len(times) else None
 
@@ -129,8 +135,9 @@ def progress_of(connection: ProviderConnection) -> Progress:
     """The state of the connection's syncs as of now."""
     now = timezone.now()
     standing = standing_of(connection)
-    calendars = list(connection.external_calendars.all())
-    last_sync_at = last_sync_of(calendars)
+    selected = connection.selected_calendars
+    last_sync_at = last_sync_of(selected)
+    calendars = [calendar for calendar in selected if calendar.vanished_at is None]
     run = SyncRun.objects.filter(connection=connection, status__in=SyncRun.UNFINISHED).first()
     works = (
         connection.current_status == Status.ACTIVE
@@ -147,8 +154,8 @@ def progress_of(connection: ProviderConnection) -> Progress:
         note="This usually takes seconds. If it lasts, tell the operator." if overdue else "",
         run=run if expected else None,
         first=last_sync_at is None,
-        events=sum(calendar.events_synced for calendar in calendars),
-        quarantined=sum(calendar.quarantined_count for calendar in calendars),
+        events=sum(calendar.events_synced for calendar in selected),
+        quarantined=sum(calendar.quarantined_count for calendar in selected),
         last_sync_at=last_sync_at,
         next_sync_at=due if works and due and due > now else None,
         poll_seconds=_poll_seconds(now, due, expected=expected, running=running),
@@ -173,6 +180,9 @@ _HISTORY: dict[str, str] = {
     Action.CONNECTED: "Connected",
     Action.RECONNECTED: "Reconnected",
     Action.EXPIRED: "Not finished in time",
+    Action.CALENDARS_CHOSEN: "Other calendars chosen",
+    Action.CALENDAR_GONE: "A calendar is gone",
+    Action.CALENDAR_BACK: "A calendar is back",
     Action.SYNC_FAILING: "Sync began to fail",
     Action.SYNC_RECOVERED: "Sync works again",
     Action.REAUTHORIZATION_REQUIRED: "Needs reconnecting",

@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
-from providers import audit, outages, scheduler
+from providers import audit, outages, scheduler, vanishing
 from providers.errors import (
     AccountUnsuitable,
     AuthorizationRevoked,
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 # Google says of a 404: back off, and believe it when it repeats.
 NOT_FOUND_TIMES = 3
+# A calendar that may not be read, of an account whose others may: its owner can share it again.
+FORBIDDEN_RETRY = timedelta(days=1)
 # Three empty listings this far apart span the hour after which they are believed.
 SUDDENLY_EMPTY_RETRY = timedelta(minutes=32)
 
@@ -49,7 +52,8 @@ class Outcome:
     """What follows. `wait` None: nothing by itself; `silence`: not even when asked.
 
     `status` is the connection's new one, `note` whether it shows the code, `resume` whether the
-    next run goes on where this one stopped.
+    next run goes on where this one stopped. `alone`: it is this calendar's error, and the
+    connection's only when none of its others is well; `gone`: the calendar is not there any more.
     """
 
     code: str
@@ -58,6 +62,8 @@ class Outcome:
     status: ProviderConnection.Status | None = None
     note: bool = True
     resume: bool = False
+    alone: bool = False
+    gone: bool = False
 
 
 def settle(error: Exception, *, lease: scheduler.Lease, sync_run: SyncRun) -> bool:
@@ -74,14 +80,19 @@ def settle(error: Exception, *, lease: scheduler.Lease, sync_run: SyncRun) -> bo
         # Not this calendar's failure: its own back-off must not outlast the outage.
         failures = source.failures
         outcome = replace(outcome, wait=outages.after(outage_until) - now)
+    lost: dict[str, Any] = {"vanished_at": now, "next_watch_at": None} if outcome.gone else {}
     with transaction.atomic():
         lease.release(
             next_sync_at=None if outcome.wait is None else now + outcome.wait,
-            at_once=outcome.wait is not None and not outcome.silence,
+            at_once=outcome.wait is not None and not outcome.silence and not outcome.alone,
             failures=failures,
             unfinished=_resumes(sync_run, outcome),
             blocked_until=now + outcome.wait if outcome.silence and outcome.wait else None,
+            last_error_code=outcome.code if outcome.note else source.last_error_code,
+            **lost,
         )
+        if outcome.alone:
+            outcome = _weigh(outcome, lease)
         _end(sync_run, outcome, error)
         noted = outcome.note and _note_on_connection(source, outcome)
         _record(source, outcome, first=failures == 1, ended=noted and outcome.status is not None)
@@ -89,6 +100,17 @@ def settle(error: Exception, *, lease: scheduler.Lease, sync_run: SyncRun) -> bo
             _pause(source.connection.configuration, error)
     _log(source, outcome, error)
     return isinstance(error, ProviderError | UnsealError)
+
+
+def _weigh(outcome: Outcome, lease: scheduler.Lease) -> Outcome:
+    """What stops a calendar alone stops the connection when none of its others is well."""
+    connection_id = lease.external_calendar.connection_id
+    # Of two that are the last to stop, the second sees the first; so does who chooses others.
+    vanishing.locked(connection_id)
+    if vanishing.is_any_well(connection_id):
+        return outcome
+    lease.note(next_sync_at=None)
+    return replace(outcome, wait=None, status=ProviderConnection.Status.ERROR)
 
 
 def _note_provider(error: Exception, source: ExternalCalendar) -> datetime | None:
@@ -107,10 +129,10 @@ def _outcome(error: Exception, *, source: ExternalCalendar, failures: int) -> Ou
     match error:
         case AuthorizationRevoked():
             return Outcome(code, None, status=ProviderConnection.Status.REAUTHORIZATION_REQUIRED)
-        case ScopeMissing() | PolicyRefused() | CalendarForbidden() | AccountUnsuitable():
+        case ScopeMissing() | PolicyRefused() | AccountUnsuitable():
             return Outcome(code, None, status=ProviderConnection.Status.ERROR)
-        case CalendarNotFound() if _not_found_before(source) >= NOT_FOUND_TIMES - 1:
-            return Outcome(code, None, status=ProviderConnection.Status.ERROR)
+        case CalendarForbidden() | CalendarNotFound():
+            return _outcome_of_calendar(error, source=source, wait=wait)
         case QuotaExceeded():
             wait = scheduler.silence(error.retry_after, otherwise=scheduler.QUOTA_BACK_OFF)
             return Outcome(code, wait, silence=True, resume=True)
@@ -129,6 +151,16 @@ def _outcome(error: Exception, *, source: ExternalCalendar, failures: int) -> Ou
                 code, scheduler.back_off(failures, most=outages.LONGEST_WAIT), resume=True
             )
     return Outcome(code, wait)
+
+
+def _outcome_of_calendar(
+    error: CalendarForbidden | CalendarNotFound, *, source: ExternalCalendar, wait: timedelta
+) -> Outcome:
+    if isinstance(error, CalendarForbidden):
+        return Outcome(error.code, FORBIDDEN_RETRY, alone=True)
+    if _not_found_before(source) >= NOT_FOUND_TIMES - 1:
+        return Outcome(error.code, None, alone=True, gone=True)
+    return Outcome(error.code, wait)
 
 
 def _not_found_before(source: ExternalCalendar) -> int:
@@ -179,6 +211,8 @@ def _record(source: ExternalCalendar, outcome: Outcome, *, first: bool, ended: b
     if ended:
         asks = outcome.status == ProviderConnection.Status.REAUTHORIZATION_REQUIRED
         action = audit.Action.REAUTHORIZATION_REQUIRED if asks else audit.Action.STOPPED
+    elif outcome.gone:
+        action = audit.Action.CALENDAR_GONE
     elif first:
         action = audit.Action.SYNC_FAILING
     else:

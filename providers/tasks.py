@@ -23,7 +23,17 @@ from django.utils import timezone
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from providers import audit, channels, claims, grants, notices, scheduler, sync
+from providers import (
+    audit,
+    channels,
+    claims,
+    clearing,
+    external_calendars,
+    grants,
+    notices,
+    scheduler,
+    sync,
+)
 from providers.models import (
     AuthorizationRequest,
     ExternalCalendar,
@@ -42,6 +52,12 @@ MOST_CARRIED = 25
 MESSAGES_FOR_MANY = 20
 # So long a worker goes on with what one message brought, or with the next of the same crowd.
 CARRIED_SECONDS = 2.0
+# How long a worker removes events before others get their turn.
+CLEARING_SECONDS = 20.0
+# How many accounts' lists are read by itself in one round of housekeeping; the rest waits.
+LISTINGS_BATCH = 500
+# Messages of housekeeping are sent again by the next round.
+CARRIED_FOR = 60.0
 # So many hints are on their way at most; a dispatch fills up what was used, seconds apart.
 MOST_HINTS = 1000
 KEEP_RUNS_FOR = timedelta(days=30)
@@ -82,6 +98,18 @@ def start_syncing(external_calendar: ExternalCalendar) -> None:
 def enqueue_revocations() -> None:
     """Have the noted grants revoked now; housekeeping repeats what fails."""
     _send(revoke_grants)
+
+
+def enqueue_clearing(external_calendar_ids: Sequence[uuid.UUID]) -> None:
+    """Have the events of calendars that are not synced any more removed; it may be repeated."""
+    for begin in range(0, len(external_calendar_ids), MOST_CARRIED):
+        part = external_calendar_ids[begin : begin + MOST_CARRIED]
+        _send(clear_calendars, [str(pk) for pk in part], expires=CARRIED_FOR)
+
+
+def enqueue_renewals(external_calendar_ids: Iterable[uuid.UUID]) -> None:
+    """Have the channels of calendars opened or stopped, whatever is due."""
+    _enqueue(renew_channel, external_calendar_ids)
 
 
 def notify_account(connection: ProviderConnection, *, address_verified: bool) -> None:
@@ -140,6 +168,23 @@ def renew_channel(external_calendar_id: str) -> None:
         request_sync([uuid.UUID(external_calendar_id)])
 
 
+@shared_task(name="providers.tasks.clear_calendars")
+def clear_calendars(external_calendar_ids: Sequence[str]) -> None:
+    """Remove the events of calendars that are not synced any more, one calendar after the other.
+
+    What is left after CLEARING_SECONDS goes on as a message.
+    """
+    until = time.monotonic() + CLEARING_SECONDS
+    ids = [uuid.UUID(pk) for pk in external_calendar_ids]
+    enqueue_clearing([pk for pk in ids if not clearing.clear(pk, until=until)])
+
+
+@shared_task(name="providers.tasks.list_calendars")
+def list_calendars(connection_ids: Sequence[str]) -> None:
+    """Read again which calendars the accounts of these connections have."""
+    external_calendars.refresh_due(map(uuid.UUID, connection_ids))
+
+
 @shared_task(name="providers.tasks.revoke_grants")
 def revoke_grants() -> None:
     """Revoke upstream the grants of connections that ended."""
@@ -167,6 +212,8 @@ def housekeeping() -> None:
         channels.forget_old,
         grants.revoke_due,
         notices.send_due,
+        send_clearings,
+        send_listings,
     )
     for step in steps:
         try:
@@ -242,7 +289,8 @@ def repair_schedule() -> int:
     The latter costs each dispatch a look, for ever. Returns how many calendars were mended.
     """
     active = Q(connection__status=ProviderConnection.Status.ACTIVE)
-    forgotten = ExternalCalendar.objects.filter(active, next_sync_at__isnull=True)
+    syncable = Q(is_selected=True, vanished_at__isnull=True)
+    forgotten = ExternalCalendar.objects.filter(active, syncable, next_sync_at__isnull=True)
     over = ExternalCalendar.objects.filter(~active, next_sync_at__isnull=False)
     mended = 0
     for rows, next_sync_at in ((forgotten, timezone.now()), (over, None)):
@@ -250,6 +298,21 @@ def repair_schedule() -> int:
         # What a reconnection has made due in between is mended the next time.
         mended += rows.filter(pk__in=ids).update(next_sync_at=next_sync_at) if ids else 0
     return mended
+
+
+def send_clearings() -> int:
+    """Remind of calendars whose events are still to be removed; returns of how many."""
+    ids = clearing.to_clear(limit=DELETE_BATCH)
+    enqueue_clearing(ids)
+    return len(ids)
+
+
+def send_listings() -> int:
+    """Have the lists of accounts' calendars read that are due, so many at a time; how many."""
+    ids = [str(pk) for pk in external_calendars.due(limit=LISTINGS_BATCH)]
+    for begin in range(0, len(ids), MOST_CARRIED):
+        _send(list_calendars, ids[begin : begin + MOST_CARRIED], expires=CARRIED_FOR)
+    return len(ids)
 
 
 def forget_old_runs() -> int:

@@ -28,6 +28,11 @@ urlpatterns = [
         pages.reconnect_calendar,
         name="reconnect-calendar",
     ),
+    path(
+        "connections/<uuid:connection_id>/calendars",
+        pages.choose_calendars,
+        name="choose-calendars",
+    ),
     path("connections/<uuid:connection_id>/sync", pages.sync_connection, name="sync-connection"),
     path(
         "connections/<uuid:connection_id>/disconnect",

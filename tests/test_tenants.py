@@ -19,7 +19,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from calendars.models import Calendar
-from providers.models import ProviderConnection
+from providers.models import ExternalCalendar, ProviderConnection
 from talkover.api.description import openapi_document
 from talkover.environments.models import Environment, EnvironmentToken
 from tests.factories import (
@@ -34,7 +34,7 @@ from tests.talkover.test_envelope import assert_error
 REDIRECT_URI = "https://example.com/callback"
 # What each call that takes a body takes, by operationId. An id or a name that is the tenant's is
 # named, and filled in: {owner_id}, {provider}.
-BODIES: dict[str, dict[str, str]] = {
+BODIES: dict[str, dict[str, Any]] = {
     "add_user": {"name": "Eve", "email": "eve@example.com"},
     "create_calendar": {"name": "Mine", "owner_id": "{owner_id}"},
     "change_calendar": {"name": "Mine"},
@@ -43,6 +43,8 @@ BODIES: dict[str, dict[str, str]] = {
     "reconnect_provider": {"redirect_uri": REDIRECT_URI},
     "complete_provider": {"state": "state", "code": "code"},
     "confirm_provider": {"result_code": "code"},
+    "choose_external_calendars": {"external_calendar_ids": ["{external_id}"]},
+    "patch_external_calendars": {"external_calendar_ids": ["{external_id}"]},
 }
 PUBLIC = {"health"}
 
@@ -63,11 +65,16 @@ class Call:
         assert not missing, f"Add {missing} to `ids`: {self.name} has it in its path."
         return self.path.format(**ids)
 
-    def body(self, ids: dict[str, Any]) -> dict[str, str] | None:
+    def body(self, ids: dict[str, Any]) -> dict[str, Any] | None:
         if not self.takes_body:
             return None
         assert self.name in BODIES, f"Add to BODIES what {self.name} takes."
-        return {name: text.format(**ids) for name, text in BODIES[self.name].items()}
+        return {
+            name: [text.format(**ids) for text in value]
+            if isinstance(value, list)
+            else value.format(**ids)
+            for name, value in BODIES[self.name].items()
+        }
 
     def send(self, client: Any, ids: dict[str, Any], **headers: str) -> Any:
         body = self.body(ids)
@@ -93,8 +100,12 @@ def ids(calendar: Calendar) -> dict[str, Any]:
     connection = ProviderConnectionFactory(
         calendar=calendar, configuration__identifier="acme_calendar"
     )
+    ExternalCalendar.objects.create(
+        connection=connection, external_id="acme@example.com", is_selected=False
+    )
     return {
         "calendar_id": calendar.pk,
+        "external_id": "acme@example.com",
         "event_id": EventFactory(calendar=calendar).pk,
         "provider_id": connection.pk,
         "owner_id": calendar.owner_id,

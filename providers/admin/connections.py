@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.html import format_html
@@ -32,9 +32,11 @@ from providers.templatetags.talkover import moment
 
 LATEST_RUNS = 10
 SEVERAL = 2
+# Of accounts with hundreds of calendars; the list of external calendars has them all.
+MOST_SHOWN = 50
 CALENDAR_COLUMNS = (
-    "name", "external_id", "is_primary", "last_sync_at", "next_sync_at", "events_synced",
-    "failures", "quarantine",
+    "name", "external_id", "is_primary", "is_selected", "vanished_at", "last_sync_at",
+    "next_sync_at", "events_synced", "failures", "error", "quarantine",
 )  # fmt: skip
 RUN_COLUMNS = (
     "started_at", "kind", "status", "phase", "pages", "events_seen", "events_changed",
@@ -49,6 +51,21 @@ class ExternalCalendarInline(ReadOnly, TabularInline):
     can_delete = False
     show_change_link = True
     extra = 0
+    verbose_name_plural = "calendars of the account, the selected first"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ExternalCalendar]:
+        match = request.resolver_match
+        own = ExternalCalendar.objects.filter(
+            connection=match.kwargs["object_id"] if match else None
+        )
+        order = ("-is_selected", "-is_primary", "name", "pk")
+        shown = own.order_by(*order).values("pk")[:MOST_SHOWN]
+        rows: QuerySet[ExternalCalendar] = super().get_queryset(request).filter(pk__in=shown)
+        return rows.order_by(*order)
+
+    @admin.display(description="Error")
+    def error(self, calendar: ExternalCalendar) -> str:
+        return cause_of(calendar.last_error_code)
 
     @admin.display(description="In quarantine")
     def quarantine(self, calendar: ExternalCalendar) -> SafeString | str:
@@ -115,7 +132,10 @@ class ProviderConnectionAdmin(ReadOnly, ModelAdmin):
 
     def get_queryset(self, _request: HttpRequest) -> QuerySet[ProviderConnection]:
         connections = ProviderConnection.objects.with_people()
-        return connections.order_by(*self.ordering).prefetch_related("external_calendars")
+        selected = ExternalCalendar.objects.filter(is_selected=True)
+        return connections.order_by(*self.ordering).prefetch_related(
+            Prefetch("external_calendars", queryset=selected)
+        )
 
     def get_fields(self, request: HttpRequest, _obj: ProviderConnection | None = None) -> Any:
         """With the audit log for those who may read it."""

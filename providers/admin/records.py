@@ -151,18 +151,24 @@ class NotificationChannelAdmin(ChannelState, ReadOnly, ModelAdmin):
 @admin.register(ExternalCalendar)
 class ExternalCalendarAdmin(ReadOnly, ModelAdmin):
     list_display = [
-        "label", "account", "last_sync_at", "next_sync_at", "events_synced", "failures", "syncing",
+        "label", "account", "is_selected", "vanished_at", "last_sync_at", "next_sync_at",
+        "events_synced", "failures", "syncing",
     ]  # fmt: skip
-    list_filter = [("connection__configuration", admin.RelatedOnlyFieldListFilter), "is_primary"]
+    list_filter = [
+        "is_selected",
+        ("vanished_at", admin.EmptyFieldListFilter),
+        ("connection__configuration", admin.RelatedOnlyFieldListFilter),
+        "is_primary",
+    ]
     list_select_related = ["connection"]
     search_fields = ["name", "external_id", "connection__account_email"]
     ordering = ["-created_at"]
     inlines = [NotificationChannelInline]
     fields = [
-        "connection", "external_id", "name", "time_zone", "access_role", "is_primary", "syncing",
-        "last_sync_at", "last_full_sync_at", "next_sync_at", "blocked_until", "next_watch_at",
-        "window_start", "window_end", "events_synced", "quarantine", "failures", "created_at",
-        "updated_at",
+        "connection", "external_id", "name", "time_zone", "access_role", "is_primary",
+        "is_selected", "vanished_at", "to_clear", "error", "syncing", "last_sync_at",
+        "last_full_sync_at", "next_sync_at", "blocked_until", "next_watch_at", "window_start",
+        "window_end", "events_synced", "quarantine", "failures", "created_at", "updated_at",
     ]  # fmt: skip
 
     @admin.display(description="Calendar", ordering="name")
@@ -176,6 +182,10 @@ class ExternalCalendarAdmin(ReadOnly, ModelAdmin):
     @admin.display(description="In quarantine")
     def quarantine(self, calendar: ExternalCalendar) -> SafeString | str:
         return quarantined(calendar)
+
+    @admin.display(description="Error")
+    def error(self, calendar: ExternalCalendar) -> str:
+        return cause_of(calendar.last_error_code)
 
     @admin.display(description="Syncing", boolean=True)
     def syncing(self, calendar: ExternalCalendar) -> bool:

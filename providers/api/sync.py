@@ -46,6 +46,8 @@ class SyncViewSet(ApiViewSet):
         rows = ExternalCalendar.objects.filter(
             connection__environment=self.environment,
             connection__status=ProviderConnection.Status.ACTIVE,
+            is_selected=True,
+            vanished_at__isnull=True,
         ).select_related("connection")
         for row in rows.order_by("connection__calendar_id"):
             calendar_id = row.connection.calendar_id

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from providers.api.external_calendars import ExternalCalendarViewSet
 from providers.api.sync import SyncViewSet
 from providers.api.timeline import TimelineViewSet
 from providers.api.views import ConnectionViewSet
@@ -27,6 +28,12 @@ urlpatterns = [
     path(
         f"{_below_calendar}/<id:provider_id>/confirm",
         ConnectionViewSet.as_view({"post": "confirm"}),
+    ),
+    path(
+        f"{_below_calendar}/<id:provider_id>/external-calendars",
+        ExternalCalendarViewSet.as_view(
+            {"get": "retrieve", "put": "update", "patch": "partial_update"}
+        ),
     ),
     path(f"{_below_calendar}/<id:provider_id>/sync", ConnectionViewSet.as_view({"post": "sync"})),
     path(f"{_below_calendar}/<id:provider_id>/timeline", TimelineViewSet.as_view({"get": "list"})),

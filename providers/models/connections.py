@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -13,6 +13,9 @@ from calendars.models import Calendar
 from providers.models.configurations import ProviderConfiguration
 from talkover.encryption import SealedField
 from talkover.environments.models import Environment
+
+if TYPE_CHECKING:
+    from providers.models.syncing import ExternalCalendar
 
 
 class ProviderConnectionQuerySet(models.QuerySet["ProviderConnection"]):
@@ -74,7 +77,7 @@ class ProviderConnection(models.Model):
         ProviderConfiguration, on_delete=models.RESTRICT, related_name="connections"
     )
     status = models.CharField(max_length=32, choices=Status, default=Status.PENDING)
-    # What was asked for; the resolved id is the ExternalCalendar's.
+    # The first selected one: what was asked for, such as `primary`, or chosen since.
     external_calendar_id = models.CharField(max_length=1024, default="primary")
     account_subject = models.CharField(max_length=255, blank=True)
     account_email = models.CharField(max_length=320, blank=True)
@@ -85,6 +88,11 @@ class ProviderConnection(models.Model):
     pending_until = models.DateTimeField(null=True, blank=True)
     activated_at = models.DateTimeField(null=True, blank=True)
     disconnected_at = models.DateTimeField(null=True, blank=True)
+    # Of the account's calendars: when their list was read last, until when it is not read again for
+    # somebody who looks at it, and when it is read by itself.
+    calendars_listed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    calendars_quiet_until = models.DateTimeField(null=True, editable=False)
+    calendars_due_at = models.DateTimeField(null=True, editable=False)
     # When the account's owner is to be told by mail, or told again; null: there is nothing to tell.
     notice_due_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -103,6 +111,11 @@ class ProviderConnection(models.Model):
                 condition=models.Q(notice_due_at__isnull=False),
                 name="connection_notice",
             ),
+            models.Index(
+                fields=["calendars_due_at"],
+                condition=models.Q(calendars_due_at__isnull=False),
+                name="connection_calendars_due",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -111,6 +124,11 @@ class ProviderConnection(models.Model):
     @property
     def is_active(self) -> bool:
         return self.status == self.Status.ACTIVE
+
+    @property
+    def selected_calendars(self) -> list[ExternalCalendar]:
+        """Its external calendars that are chosen to be synced; lists prefetch them."""
+        return [row for row in self.external_calendars.all() if row.is_selected]
 
     @property
     def current_status(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -11,12 +12,27 @@ from django.utils import timezone
 from providers.models.connections import ProviderConnection
 
 
+class ExternalCalendarQuerySet(models.QuerySet["ExternalCalendar"]):
+    def selected(self) -> ExternalCalendarQuerySet:
+        """Those chosen to be synced, the vanished among them."""
+        return self.filter(is_selected=True)
+
+    def syncable(self) -> ExternalCalendarQuerySet:
+        """Those chosen to be synced that are there."""
+        return self.filter(is_selected=True, vanished_at__isnull=True)
+
+
 class ExternalCalendar(models.Model):
-    """A calendar at the provider, chosen to be synced: its cursor, its lease, when it is due.
+    """A calendar of a connection's account. One that is selected is synced: its cursor, its lease,
+    when it is due; the others are in the account's list, and nothing of them is here.
 
     The lease with its fence lets one run at a time write; whoever finds another fence stops.
     `dirty` counts the wishes for a sync, `settled` those that the last finished run had seen.
     """
+
+    class State(models.TextChoices):
+        AVAILABLE = "available"
+        VANISHED = "vanished"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     connection = models.ForeignKey(
@@ -31,6 +47,12 @@ class ExternalCalendar(models.Model):
     access_role = models.CharField(max_length=64, blank=True)
     color = models.CharField(max_length=16, blank=True)
     is_primary = models.BooleanField(default=False)
+    is_selected = models.BooleanField(default=True)
+    # Since when a selected calendar is not there any more at the provider.
+    vanished_at = models.DateTimeField(null=True, blank=True)
+    # Its events are still to be removed, some at a time (`providers.clearing`).
+    to_clear = models.BooleanField(default=False, editable=False)
+    last_error_code = models.CharField(max_length=64, blank=True)
 
     cursor = models.TextField(blank=True, editable=False)
     window_start = models.DateTimeField(null=True, editable=False)
@@ -62,11 +84,19 @@ class ExternalCalendar(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
+    objects: ClassVar[models.Manager[ExternalCalendar]] = ExternalCalendarQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 fields=["connection", "external_id"], name="external_calendar_once"
-            )
+            ),
+            # So that whoever looks for what is due never meets another.
+            models.CheckConstraint(
+                condition=Q(next_sync_at__isnull=True)
+                | Q(is_selected=True, vanished_at__isnull=True),
+                name="only_selected_are_due",
+            ),
         ]
         indexes = [
             models.Index(
@@ -79,10 +109,18 @@ class ExternalCalendar(models.Model):
             models.Index(
                 fields=["lease_until"], condition=Q(lease_until__isnull=False), name="sync_running"
             ),
+            models.Index(
+                fields=["connection"], condition=Q(is_selected=True), name="selected_calendars"
+            ),
+            models.Index(fields=["id"], condition=Q(to_clear=True), name="calendars_to_clear"),
         ]
 
     def __str__(self) -> str:
         return self.name or self.external_id
+
+    @property
+    def state(self) -> State:
+        return self.State.VANISHED if self.vanished_at else self.State.AVAILABLE
 
     @property
     def is_syncing(self) -> bool:

@@ -5,6 +5,7 @@ from oauth2_provider.views import JwksInfoView
 
 from providers.sandbox import (
     control,
+    control_calendars,
     control_channels,
     control_events,
     control_graph,
@@ -41,6 +42,8 @@ urlpatterns = [
     path("control/kinds", control.kinds),
     path("control/requests", control.requests),
     path("control/accounts/<str:email>/settings", control.account_settings),
+    path("control/accounts/<str:email>/calendars", control_calendars.collection),
+    path("control/calendars/<str:calendar_id>", control_calendars.item),
     path("control/channels", control_channels.collection),
     path("control/channels/<str:channel_id>/notify", control_channels.notify),
     path("control/calendars/<str:calendar_id>/events", control_events.collection),

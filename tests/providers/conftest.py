@@ -27,6 +27,7 @@ from providers.models import (
 from talkover.environments.models import Environment
 from tests.factories import ProviderConfigurationFactory
 from tests.providers.canaries import Journal, everything_logged
+from tests.providers.choosing import Chosen, make
 from tests.providers.http_server import Server
 from tests.providers.posting import make_channel
 from tests.providers.sync_remote import ScriptedProvider, make_source, remote_event
@@ -150,6 +151,17 @@ def connected(start: Any, person: Person) -> ProviderConnection:
     data = start()
     assert returned(person.authorise(data["authorization_url"]))["status"] == "connected"
     return ProviderConnection.objects.get(pk=data["id"])
+
+
+@pytest.fixture
+def chosen(api: APIClient, connected: ProviderConnection) -> Chosen:
+    return Chosen(api, connected)
+
+
+@pytest.fixture
+def team(outside: SandboxProcess, account: str) -> str:
+    """A second calendar of the account, with three events; made before anybody connects."""
+    return make(outside, account, "Team", events=3)
 
 
 def returned(response: Any) -> dict[str, str]:

@@ -12,7 +12,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from providers import channels, connect, grants, oauth2, scheduler, tasks
-from providers.activation import _take_over
 from providers.audit import Actor
 from providers.base import TokenSet
 from providers.errors import AuthorizationRevoked, ProviderUnavailable
@@ -23,6 +22,7 @@ from providers.models import (
     ProviderConnection,
     RevocationJob,
 )
+from providers.selection import take_over
 from talkover.encryption import unseal
 from tests.factories import ProviderConnectionFactory
 from tests.providers.posting import make_channel
@@ -181,7 +181,7 @@ def test_who_continues_a_dead_connection_stops_its_channel(
     source: ExternalCalendar, watching: Watching
 ) -> None:
     successor = make_source()
-    _take_over(source, successor)
+    take_over(source, successor)
     assert renew(successor) is False  # it had one that worked
     NotificationChannel.objects.update(stopped_at=timezone.now())
     assert renew(successor) is True

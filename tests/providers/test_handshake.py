@@ -97,7 +97,7 @@ def test_nothing_is_asked_of_the_provider_inside_a_transaction(start, person, mo
     monkeypatch.setattr(http.HttpClient, "request", watched)
     returned(person.authorise(start()["authorization_url"]))
 
-    assert inside == [False] * 4
+    assert inside == [False] * 5
 
 
 # Reconnecting

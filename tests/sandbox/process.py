@@ -108,8 +108,10 @@ class SandboxProcess:
     def calendar(
         self, method: str, calendar_id: str, path: str, body: Any = None
     ) -> dict[str, Any]:
-        """Call `/control/calendars/{calendar_id}/{path}`, with the id percent-encoded."""
-        return self.control(method, f"calendars/{quote(calendar_id, safe='')}/{path}", body)
+        """Call `/control/calendars/{calendar_id}/{path}`, with the id percent-encoded; without a
+        path the calendar's own."""
+        below = f"/{path}" if path else ""
+        return self.control(method, f"calendars/{quote(calendar_id, safe='')}{below}", body)
 
     def raw_event(self, calendar_id: str, name: str, content: bytes) -> None:
         """Let the calendar list this JSON to the letter; see tests/sandbox/malformed.py."""

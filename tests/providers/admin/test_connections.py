@@ -10,7 +10,12 @@ from django.test import Client
 from django.utils import timezone
 
 from calendars.models import Calendar
-from providers.models import ConnectionCredential, ProviderConnection, SyncRun
+from providers.models import (
+    ConnectionCredential,
+    ExternalCalendar,
+    ProviderConnection,
+    SyncRun,
+)
 from tests.factories import CalendarFactory, EventFactory, ProviderConnectionFactory
 from tests.providers.admin.conftest import connected, listing, page_of, run_action, staff_with
 
@@ -89,6 +94,37 @@ def test_a_connections_page_has_its_calendars_and_latest_runs(
     assert ">1005<" in body
     assert ">1004<" not in body
     assert root.get(page_of(connection.sync_runs.last())).status_code == 200
+
+
+def test_the_calendars_of_an_account_are_shown_and_not_changed(
+    root: Client, connection: ProviderConnection
+) -> None:
+    """The selected first, and of hundreds the first ones; the list of all can be filtered."""
+    ExternalCalendar.objects.bulk_create(
+        ExternalCalendar(
+            connection=connection, external_id=f"c{n:03}", name=f"Other {n:03}", is_selected=False
+        )
+        for n in range(100)
+    )
+    gone = ExternalCalendar.objects.create(
+        connection=connection, external_id="gone", name="Zoo", vanished_at=timezone.now(),
+        last_error_code="calendar_not_found",
+    )  # fmt: skip
+    body = root.get(page_of(connection)).content.decode()
+    assert "ada@example.com" in body
+    assert "Zoo" in body
+    assert "The chosen calendar does not exist" in body
+    assert "Other 047" in body
+    assert "Other 048" not in body
+    assert 'type="checkbox"' not in body
+
+    def found(query: str) -> int:
+        listed = root.get(f"{listing('externalcalendar')}?{query}")
+        return int(listed.context["cl"].result_count)
+
+    assert found("is_selected__exact=1") == 2
+    assert found("vanished_at__isempty=0") == 1
+    assert "The chosen calendar does not exist" in root.get(page_of(gone)).content.decode()
 
 
 def test_sync_now(root: Client, calendar: Calendar, connection: ProviderConnection) -> None:

@@ -131,7 +131,7 @@ def test_the_confirmed_handshake(application, ada) -> None:
     response = application.receive(back["Location"], ada)
     assert response.status_code == 200, response.content
     assert application.connection(ada).status == Status.ACTIVE
-    assert ExternalCalendar.objects.get().external_id == "team"
+    assert ExternalCalendar.objects.get(is_selected=True).external_id == "team"
 
 
 def test_reconnecting_takes_a_new_password(application, ada, remote) -> None:
@@ -281,3 +281,39 @@ def test_disconnecting_wipes_what_was_entered(application, ada) -> None:
     )
     assert response.status_code == 200
     assert not ConnectionCredential.objects.exists()
+
+
+def test_a_reconnection_proposes_what_is_synced_and_keeps_what_is_ticked(application, ada) -> None:
+    page = Page(application.begin(ada))
+    page.finish("home", "team")
+    connection = application.connection(ada)
+    ProviderConnection.objects.update(status=Status.REAUTHORIZATION_REQUIRED)
+
+    def reconnect() -> Page:
+        path = f"/api/v1/calendars/{connection.calendar_id}/providers/{connection.pk}/reconnect"
+        begun = application.api.post(path, {"redirect_uri": CALLBACK}, format="json")
+        return Page(begun.json()["data"]["authorization_url"])
+
+    page = reconnect()
+    offered = page.post("enter", **RIGHT).content.decode()
+    assert offered.count("checked") == 2
+    page.follow(page.post("choose", calendar=["home", "team"]))
+    rows = ExternalCalendar.objects.filter(is_selected=True, next_sync_at__isnull=False)
+    assert set(rows.values_list("external_id", flat=True)) == {"home", "team"}
+
+    reconnect().finish("team")
+    rows = ExternalCalendar.objects.order_by("external_id")
+    assert list(rows.values_list("external_id", "is_selected")) == [("home", False), ("team", True)]
+    connection.refresh_from_db()
+    assert (connection.status, connection.external_calendar_id) == (Status.ACTIVE, "team")
+
+
+def test_more_calendars_than_may_be_synced(application, ada, settings) -> None:
+    settings.SELECTED_CALENDARS_PER_CONNECTION = 1
+    page = Page(application.begin(ada))
+    page.post("enter", **RIGHT)
+    response = page.post("choose", calendar=["home", "team"])
+    assert response.status_code == 422
+    assert "Choose at most 1 of the calendars." in text_of(response)
+    page.follow(page.post("choose", calendar=["home"]))
+    assert application.connection(ada).status == Status.ACTIVE

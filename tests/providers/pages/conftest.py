@@ -72,7 +72,7 @@ def external_calendar(connection: ProviderConnection, **fields: Any) -> External
 def change(connection: ProviderConnection, **fields: Any) -> None:
     """Set fields of the connection, and of its external calendar those that are its."""
     own = {name for name in fields if hasattr(ExternalCalendar, name)}
-    calendar_fields = {name: fields.pop(name) for name in own - {"status"}}
+    calendar_fields = {name: fields.pop(name) for name in own - {"status", "last_error_code"}}
     ExternalCalendar.objects.filter(connection=connection).update(**calendar_fields)
     ProviderConnection.objects.filter(pk=connection.pk).update(**fields)
 

@@ -19,6 +19,7 @@ CONNECTION_ROUTES = (
     "connection-progress",
     "reconnect-calendar",
     "sync-connection",
+    "choose-calendars",
     "disconnect-calendar",
 )
 
@@ -56,7 +57,7 @@ def test_what_is_somebody_elses_is_not_found(
     for user in (colleague, stranger):
         client = signed_in(user)
         for path in routes_of(calendar, connection):
-            if not path.endswith(("/connect", "/reconnect", "/sync")):
+            if not path.endswith(("/connect", "/reconnect", "/sync", "/calendars")):
                 assert client.get(path).status_code == 404, path
             if not path.endswith(("/progress", str(calendar.pk), str(connection.pk))):
                 assert client.post(path).status_code == 404, path
