@@ -154,10 +154,22 @@ def test_what_is_rarely_said() -> None:
         ("html", "<ul><li>One</li><li>Two</li></ul>", "One\n\nTwo"),
         ("html", "a < b, and <unfinished", "a < b, and <unfinished"),
         ("html", None, ""),
+        ("html", "One<!-- <p>hidden</p> > --> two<!-- never closed", "One two"),
+        ("html", "<STYLE>p > b {}</STYLE >One<?xml?><!DOCTYPE html> two", "One two"),
+        ("html", "One&nbsp;&lt;b&gt; &#8364;", "One\xa0<b> €"),
     ],
 )  # fmt: skip
 def test_bodies_become_text(kind: str, content: str | None, text: str) -> None:
     assert only(body={"contentType": kind, "content": content}).description == text
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "piece", ["<!--", "<a ", "<", "&", "<script>", "<p>", "</", "&#", "<!-- >"]
+)
+def test_no_body_keeps_a_worker(piece: str) -> None:
+    """Each of these took the standard library's parser up to a minute, or does not end."""
+    only(body={"contentType": "html", "content": piece * (300_000 // len(piece))})
 
 
 def test_texts_without_an_end_are_cut() -> None:
