@@ -46,8 +46,12 @@ class CustomZone(dt.tzinfo):
         return None
 
     def fromutc(self, moment: dt.datetime) -> dt.datetime:
-        at = bisect_right(self._instants, moment.replace(tzinfo=None))
-        return moment + self._offsets[at]
+        naive = moment.replace(tzinfo=None)
+        at = bisect_right(self._instants, naive)
+        after = self._offsets[at]
+        # Shown for the second time, when the clocks have just gone back by more than has passed.
+        back = at > 0 and self._offsets[at - 1] - after > naive - self._instants[at - 1]
+        return (moment + after).replace(fold=int(back))
 
 
 def read_zone(block: str) -> CustomZone | None:
