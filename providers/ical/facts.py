@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from providers.base import RemoteAttendee
-from providers.ical.lines import Property, inner, properties
+from providers.ical.lines import Property, inner, properties, unescape
 from providers.ical.values import Unreadable, duration, only_moment
 from providers.ical.zones import UTC
 
@@ -26,6 +26,7 @@ _STATUSES = {"TENTATIVE": "tentative", "CANCELLED": "cancelled"}
 _CLASSES = {"PUBLIC": "public", "PRIVATE": "private", "CONFIDENTIAL": "confidential"}
 _RESPONSES = {"ACCEPTED": "accepted", "DECLINED": "declined", "TENTATIVE": "tentative"}
 _FREE = frozenset({"FREE", "WORKINGELSEWHERE"})
+_LIST = re.compile(r"(?:[^,\\]|\\.)++")
 _MAILTO = re.compile(r"mailto:\s*+(.++)", re.IGNORECASE)
 _MEETING = re.compile(
     r"https://(?:meet\.google\.com/|[\w.-]{0,80}zoom\.us/(?:j|my|w|s)/|teams\.microsoft\.com/(?:l/meetup-join|meet)/"
@@ -99,7 +100,9 @@ def _add_rare(block: str, said: Properties, details: dict[str, Any]) -> None:
     if url := _text(said, "URL").strip()[:LINE_LIMIT]:
         details["url"] = url
     if "CATEGORIES" in said:
-        words = [word for item in said["CATEGORIES"] for word in item.text().split(",")]
+        words = [
+            unescape(word) for item in said["CATEGORIES"] for word in _LIST.findall(item.value)
+        ]
         details["categories"] = [word.strip()[:64] for word in words if word.strip()][:_MOST_LISTED]
     rules = [
         f"{item.name}{item.parameters}:{item.value}"[:LINE_LIMIT]

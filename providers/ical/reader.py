@@ -158,10 +158,11 @@ class _Object:
     def _read_series(
         self, block: str, timing: Timing, overrides: list[tuple[str, Properties]]
     ) -> None:
-        series = Series(timing, self._zones, Budget())
-        if not series.recurs and not overrides:
+        # Most events do not recur, and need not find out how.
+        if not overrides and timing.properties.keys().isdisjoint(("RRULE", "RDATE")):
             self._add(block, timing, None, _own_span(timing, self._zones))
             return
+        series = Series(timing, self._zones, Budget())
         changed = self._overrides(series, timing, overrides)
         following = sorted(
             (item for item in changed.values() if item.following), key=lambda item: str(item.key)

@@ -53,11 +53,6 @@ class Series:
         self._excluded_days: set[dt.date] = set()
         self._read_exclusions()
 
-    @property
-    def recurs(self) -> bool:
-        """Whether the master says anything of more occurrences than one."""
-        return bool(self.rules or self._dates)
-
     def key(self, moment: Moment) -> Key:
         """The key that a RECURRENCE-ID, EXDATE or RDATE means. One of the other value type than
         the master's start is taken for the occurrence of that day.

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from providers.base import InvalidEvent, RemoteObject
 from providers.ical.feed import DamagedCalendar, NotACalendar, OversizedCalendar, split
-from tests.providers.ical.texts import WINDOW, calendar, event, read_resource
+from providers.ical.reader import read_resource
+from tests.providers.ical.texts import WINDOW, calendar, event
 
 START = "DTSTART:20260301T100000Z"
 ZONE = (
