@@ -7,11 +7,10 @@ import datetime as dt
 from providers.base import RemoteAttendee
 from providers.ical.editing import zone_lines
 from providers.ical.lines import folded, parameter_value
-from providers.ical.wording import instant_text, text_lines, time_lines
+from providers.ical.wording import instant_text, recurrence_lines, text_lines, time_lines
 from providers.writing import EventDraft
 
 PRODUCT = "-//Talkover//Calendars//EN"
-_NAMES = ("RRULE", "RDATE", "EXDATE")
 
 
 def new_object(
@@ -22,15 +21,12 @@ def new_object(
 
     Raises ValueError for a recurrence line that is none.
     """
-    for line in draft.recurrence:
-        if not line.upper().startswith(_NAMES) or "\n" in line or "\r" in line:
-            raise ValueError("A line of the recurrence is neither RRULE, RDATE nor EXDATE.")
     stamp = instant_text(now)
     lines = ["BEGIN:VEVENT", f"UID:{uid}", f"DTSTAMP:{stamp}", f"CREATED:{stamp}"]
     lines.append(f"LAST-MODIFIED:{stamp}")
     for part in (time_lines(draft, None), text_lines(draft)):
         lines += [line for found in part.values() for line in found]
-    lines += draft.recurrence
+    lines += recurrence_lines(draft.recurrence)
     if organizer is not None and draft.attendees:
         name = f";CN={parameter_value(organizer.name)}" if organizer.name else ""
         lines.append(f"ORGANIZER{name}:mailto:{''.join(organizer.email.split())}")

@@ -11,8 +11,9 @@ import re
 
 from msgspec import UNSET
 
+from providers.base import RemoteAttendee
 from providers.ical.expansion import Budget
-from providers.ical.facts import grouped
+from providers.ical.facts import address_of, grouped
 from providers.ical.feed import split
 from providers.ical.lines import decode, folded
 from providers.ical.series import Key, Series
@@ -20,8 +21,11 @@ from providers.ical.timing import Timing, read_timing
 from providers.ical.values import Moment, Unreadable, only_moment
 from providers.ical.vtimezone import write_zone
 from providers.ical.wording import (
+    RESPONSES,
+    attendee_line,
     instant_text,
     moment_line,
+    recurrence_lines,
     text_lines,
     time_lines,
 )
@@ -46,7 +50,8 @@ def changed_object(
     one occurrence, for which an override is made if it has none.
 
     Changing when a series is, or how it repeats, lets go of its overrides: the occurrences that
-    they stood for are no more. Raises what `feed.split` raises, and Unreadable.
+    they stood for are no more. Raises what `feed.split` raises, Unreadable, and ValueError for a
+    recurrence line that is none.
     """
     text = _Object(existing, default_zone)
     if recurrence_id is None:
@@ -140,7 +145,9 @@ class _Object:
             new |= time_lines(changes, self.timing(index))
         if changes.recurrence is not UNSET:
             new |= {name: [] for name in _RECURRENCE}
-            new["RRULE"] = list(changes.recurrence)
+            new["RRULE"] = recurrence_lines(changes.recurrence)
+        if changes.attendees is not UNSET:
+            new["ATTENDEE"] = _guests(component, changes.attendees)
         for name, lines in new.items():
             _replace(component, name, lines)
         bump = not new.keys().isdisjoint({"DTSTART", "RRULE", "LOCATION"})
@@ -217,6 +224,24 @@ def zone_lines(lines: list[str], *, known: set[str], year: int) -> list[str]:
             found += write_zone(tzid, year)
         seen.add(tzid)
     return found
+
+
+def _guests(component: list[str], wanted: tuple[RemoteAttendee, ...]) -> list[str]:
+    """The lines of these guests: of one who stays as before, the line as it was."""
+    there = {
+        (address_of(item).lower(), item.parameter("PARTSTAT").upper() or "NEEDS-ACTION"): item
+        for item in grouped("\n".join(component)).get("ATTENDEE", ())
+    }
+    lines = []
+    for guest in wanted:
+        item = there.get((guest.email.lower(), RESPONSES.get(guest.response, "NEEDS-ACTION")))
+        is_same = item is not None and item.parameter("CN") == guest.name
+        lines.append(
+            f"{item.name}{item.parameters}:{item.value}"
+            if item is not None and is_same
+            else attendee_line(guest)
+        )
+    return lines
 
 
 def _times_at(timing: Timing, local: dt.datetime) -> list[str]:

@@ -141,10 +141,10 @@ def _attendees(
     guests = said.get("ATTENDEE")
     if not guests:
         return (), False
-    organizer = _address(said["ORGANIZER"][0]).lower() if "ORGANIZER" in said else ""
+    organizer = address_of(said["ORGANIZER"][0]).lower() if "ORGANIZER" in said else ""
     attendees, declined = [], False
     for guest in guests[:MOST_ATTENDEES]:
-        email = _address(guest)
+        email = address_of(guest)
         mine = email.lower() in own
         response = _RESPONSES.get(guest.parameter("PARTSTAT").upper(), "needs_action")
         declined = declined or (mine and response == "declined")
@@ -170,13 +170,13 @@ def _organizer(said: Properties, own: frozenset[str], details: dict[str, Any]) -
     organizer = said["ORGANIZER"][0]
     if name := organizer.parameter("CN")[:LINE_LIMIT]:
         details["organizer_name"] = name
-    email = _address(organizer)
+    email = address_of(organizer)
     if email.lower() in own:
         details["organizer_self"] = True
     return email
 
 
-def _address(item: Property) -> str:
+def address_of(item: Property) -> str:
     """The e-mail address of a calendar user; other addresses only by their EMAIL (RFC 7986)."""
     found = _MAILTO.search(item.value)
     email = found[1] if found else item.parameter("EMAIL")
@@ -196,7 +196,7 @@ def _meeting(said: Properties) -> str:
             return url[:TEXT_LIMIT]
     for name in _PLACES:
         for item in said.get(name, ()):
-            if "https://" in item.value and (found := _MEETING.search(item.text())):
+            if "https://" in item.value and (found := _MEETING.search(item.text()[:TEXT_LIMIT])):
                 return found[0]
     return ""
 

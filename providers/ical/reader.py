@@ -22,6 +22,7 @@ from providers.ical.values import Moment, Unreadable, only_moment
 from providers.ical.zones import Zones
 
 MOST_OVERRIDES = 2000
+MOST_RANGES = 50
 _NOTHING = dt.timedelta()
 # Neither a path of a server nor a usual UID has it.
 _SEPARATOR = "#"
@@ -167,6 +168,8 @@ class _Object:
         following = sorted(
             (item for item in changed.values() if item.following), key=lambda item: str(item.key)
         )
+        if len(following) > MOST_RANGES:
+            raise Unreadable("it changes all its later occurrences too often")
         shifts = [self._shift(item, timing) for item in following]
         reach = max([abs(shift) for shift in shifts], default=_NOTHING)
         longest = max(_length(item) for item in (timing, *(item.timing for item in following)))

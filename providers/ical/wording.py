@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,8 @@ from providers.ical.zones import named_zone
 from providers.writing import EventChanges, EventDraft
 
 _CLASSES = {"public": "PUBLIC", "private": "PRIVATE", "confidential": "CONFIDENTIAL"}
-_RESPONSES = {"accepted": "ACCEPTED", "declined": "DECLINED", "tentative": "TENTATIVE"}
+RESPONSES = {"accepted": "ACCEPTED", "declined": "DECLINED", "tentative": "TENTATIVE"}
+_RECURRENCE = re.compile(r"(?:RRULE|RDATE|EXDATE)[;:][\x20-\x7e]*", re.IGNORECASE)
 _TEXTS = {"title": "SUMMARY", "description": "DESCRIPTION", "location": "LOCATION"}
 
 
@@ -59,6 +61,14 @@ def time_lines(said: EventDraft | EventChanges, timing: Timing | None) -> dict[s
     return lines
 
 
+def recurrence_lines(lines: tuple[str, ...]) -> list[str]:
+    """RRULE, RDATE and EXDATE as they came. Raises ValueError for a line that is something else."""
+    for line in lines:
+        if not _RECURRENCE.fullmatch(line):
+            raise ValueError("A line of the recurrence is neither RRULE, RDATE nor EXDATE.")
+    return list(lines)
+
+
 def moment_line(name: str, at: Any, timing: Timing) -> str:
     """A line of the value type and zone of the series' start (RFC 5545 section 3.8.4.4)."""
     if timing.all_day:
@@ -87,7 +97,7 @@ def attendee_line(guest: RemoteAttendee) -> str:
         parameters += ";CUTYPE=RESOURCE"
     if guest.optional:
         parameters += ";ROLE=OPT-PARTICIPANT"
-    response = _RESPONSES.get(guest.response, "NEEDS-ACTION")
+    response = RESPONSES.get(guest.response, "NEEDS-ACTION")
     parameters += f";PARTSTAT={response}"
     if response == "NEEDS-ACTION":
         parameters += ";RSVP=TRUE"

@@ -230,3 +230,15 @@ def test_an_event_of_no_length() -> None:
     found = only(BERLIN)
     assert found.start_at == found.end_at
     assert found.details["end_time_unspecified"]
+
+
+@pytest.mark.timeout(20)
+def test_many_changes_of_all_that_follows() -> None:
+    changes = [
+        event(f"RECURRENCE-ID;RANGE=THISANDFUTURE:202603{day:02d}T{hour:02d}0000Z", BERLIN)
+        for day in range(1, 29)
+        for hour in (9, 10)
+    ]
+    assert "too often" in reason(event(BERLIN, DAILY), *changes)
+    many = [event(f"RECURRENCE-ID:2026030{n % 9 + 1}T090000Z", BERLIN) for n in range(2001)]
+    assert "too many changed" in reason(event(BERLIN, DAILY), *many)

@@ -107,6 +107,8 @@ def test_a_draft_cannot_bring_lines_of_its_own() -> None:
     for line in ("ATTENDEE:mailto:a@b.c", "RRULE:FREQ=DAILY\r\nATTENDEE:mailto:a@b.c"):
         with pytest.raises(ValueError, match="recurrence"):
             new_object(draft(recurrence=(line,)), uid="u", now=NOW)
+        with pytest.raises(ValueError, match="recurrence"):
+            changed_object(STORED, EventChanges(recurrence=(line,)), now=NOW)
     guests = (RemoteAttendee("a@b.c\r\nX-EVIL:1", "A\r\nX-EVIL:1"),)
     data = new_object(draft(title="a\r\nX-EVIL:1", attendees=guests), uid="u", now=NOW)
     assert not any("X-EVIL" in part for part in judged(data))
@@ -195,3 +197,15 @@ def test_without_a_master_there_is_nothing_to_except_from() -> None:
         stored, EventChanges(title="x"), now=NOW, recurrence_id=START + timedelta(days=1)
     )
     assert read(data).events[0].title == "x"
+
+
+def test_a_guest_who_stays_keeps_what_is_said_of_them() -> None:
+    line = b"ATTENDEE;CN=Ben;PARTSTAT=ACCEPTED;X-NUM=2:mailto:ben@example.com\r\n"
+    stored = STORED.replace(b"SEQUENCE:3\r\n", b"SEQUENCE:3\r\n" + line)
+    ben = RemoteAttendee("Ben@example.com", "Ben", "accepted")
+    data = changed_object(
+        stored, EventChanges(attendees=(ben, RemoteAttendee("c@example.com"))), now=NOW
+    )
+    assert line in data
+    assert data.count(b"ATTENDEE") == 2
+    assert b"X-NUM" not in changed_object(stored, EventChanges(attendees=()), now=NOW)
