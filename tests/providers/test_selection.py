@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from calendars.models import Event
-from providers import clearing, registry, scheduler, selection, sync, tasks
+from providers import channels, clearing, registry, scheduler, selection, sync, tasks
 from providers.audit import Actor
 from providers.base import EventQuery, InvalidEvent
 from providers.errors import CalendarForbidden, CalendarNotFound, InvalidResponse, ProviderError
@@ -290,13 +291,13 @@ def test_a_success_does_not_hide_anothers_failure(
     provider.before = fail_for(other, InvalidResponse())
     run(other)
     run(source)
-    connection = connection_of(source)
-    assert connection.last_error_code == "provider_invalid_response"
+    row = connection_of(source)
+    assert row.last_error_code == "provider_invalid_response"
     assert (source.last_error_code, other.last_error_code) == ("", "provider_invalid_response")
     provider.before = lambda _query: None
     run(other)
-    connection = connection_of(source)
-    assert (connection.last_error_code, connection.last_error_at) == ("", None)
+    row = connection_of(source)
+    assert (row.last_error_code, row.last_error_at) == ("", None)
 
 
 # Channels ----------------------------------------------------------------------------------------
@@ -336,9 +337,57 @@ def test_a_channel_that_cannot_be_stopped_is_tried_again(
     assert len(watching.stopped) == 1
 
 
-def test_a_channel_that_is_opened_while_its_calendar_is_let_go(watching: Watching) -> None:
+@pytest.mark.parametrize("when", ["before its row is there", "while the provider opens it"])
+def test_a_channel_that_is_opened_while_its_calendar_is_let_go(
+    watching: Watching, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
     source = make_source(kind="google", next_watch_at=timezone.now())
     other = sibling(source, "team@example.com")
-    watching.before_watch = lambda: choose(other)
+    if when == "before its row is there":
+        digest = channels.digest
+
+        def let_go(token: str) -> str:
+            choose(other)
+            return digest(token)
+
+        monkeypatch.setattr(channels, "digest", let_go)
+    else:
+        watching.before_watch = lambda: choose(other)
     tasks.renew_channel(str(source.pk))
     assert [channel_id for channel_id, _ in watching.stopped] == [watching.watched[0].channel_id]
+
+
+# At once -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_choices_at_once_are_one_after_the_other() -> None:
+    """The last one holds as a whole, never a mixture."""
+    source = make_source()
+    rows = [source, *(sibling(source, f"c{n}", is_selected=False) for n in range(5))]
+    ids = [row.external_id for row in rows]
+    choices = [frozenset(ids[:3]), frozenset(ids[3:]), frozenset(ids[1::2])]
+    barrier = threading.Barrier(len(choices))
+    problems: list[Exception] = []
+
+    def work(choice: frozenset[str]) -> None:
+        try:
+            barrier.wait()
+            for _ in range(5):
+                selection.choose(
+                    connection_id=source.connection_id, external_ids=choice, actor=Actor.system()
+                )
+        except Exception as error:  # noqa: BLE001  reported by the test
+            problems.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=(choice,)) for choice in choices]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    selected = ExternalCalendar.objects.filter(is_selected=True)
+    assert frozenset(selected.values_list("external_id", flat=True)) in choices
+    assert not selected.filter(next_sync_at=None).exists()

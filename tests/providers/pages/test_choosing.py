@@ -159,5 +159,5 @@ def test_hundreds_of_calendars_cost_no_more_queries(
     with django_assert_max_num_queries(12):
         response = owner.get(page)
     assert len(ticked(response)) == 501
-    assert "The list is of 3" in text_of(response)
+    assert "The list was read 3" in text_of(response)
     assert "In sync" in text_of(owner.get(url("calendar-list")))
