@@ -26,7 +26,7 @@ from talkover.environments.models import (
 ENVIRONMENT_NAME = "Demo"
 PERSON_EMAIL = "demo.person@example.com"
 ADMINISTRATOR_EMAIL = "admin@example.com"
-PROVIDER = "calendar_provider_a"
+PROVIDER, SECOND_PROVIDER = "calendar_provider_a", "calendar_provider_b"
 REDIRECT_URI = "https://example.com/oauth/calendar/callback"
 NOBODY = uuid.UUID(int=0)
 _ENTERED = {"calendar_provider_c": "caldav", "calendar_provider_d": "ics"}
@@ -43,10 +43,10 @@ class Sandbox:
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """What was made or found: the contents of demo.json, and the callback to register."""
+    """What was made or found: the contents of demo.json, and the callbacks to register."""
 
     known: dict[str, str]
-    callback: str
+    callbacks: tuple[str, ...]
 
 
 def ensure_demo(*, base_url: str, sandbox: Sandbox, known: Mapping[str, str]) -> Demo:
@@ -58,7 +58,10 @@ def ensure_demo(*, base_url: str, sandbox: Sandbox, known: Mapping[str, str]) ->
         environment = _environment(known)
         person = _person(environment)
         calendar = _calendar(environment, person, known)
-        configuration = _configuration(environment, sandbox)
+        sandboxed = [
+            _configuration(environment, sandbox, PROVIDER, "google", "Sandbox calendar"),
+            _configuration(environment, sandbox, SECOND_PROVIDER, "microsoft", "Sandbox office"),
+        ]
         _entered(environment)
         password = _administrator_password(environment, known)
         token = _token(environment, known)
@@ -77,7 +80,7 @@ def ensure_demo(*, base_url: str, sandbox: Sandbox, known: Mapping[str, str]) ->
             "admin_password": password,
             "sandbox_url": sandbox.url,
         },
-        callback=callback_url(configuration),
+        callbacks=tuple(callback_url(row) for row in sandboxed),
     )
 
 
@@ -109,6 +112,21 @@ def sandbox_endpoints(url: str) -> dict[str, str]:
     }
 
 
+def sandbox_office_endpoints(url: str) -> dict[str, str]:
+    """The same for the Microsoft adapter, with the authority `common`."""
+    root = f"{url}/microsoft"
+    return {
+        "authorization_endpoint": f"{root}/common/oauth2/v2.0/authorize",
+        "token_endpoint": f"{root}/common/oauth2/v2.0/token",
+        "userinfo_endpoint": f"{root}/v1.0/me",
+        "api_root_endpoint": f"{root}/v1.0",
+        "issuer_endpoint": f"{root}/{{tenantid}}/v2.0",
+    }
+
+
+_ENDPOINTS = {"google": sandbox_endpoints, "microsoft": sandbox_office_endpoints}
+
+
 def _person(environment: Environment) -> User:
     person = User.objects.filter(email=PERSON_EMAIL).first()
     person = person or User.objects.create_user(PERSON_EMAIL)
@@ -127,18 +145,20 @@ def _calendar(environment: Environment, person: User, known: Mapping[str, str]) 
     )
 
 
-def _configuration(environment: Environment, sandbox: Sandbox) -> ProviderConfiguration:
-    """The Google adapter, pointed at the sandbox, which speaks Google's dialect."""
+def _configuration(
+    environment: Environment, sandbox: Sandbox, identifier: str, kind: str, name: str
+) -> ProviderConfiguration:
+    """An adapter, pointed at the sandbox, which speaks its provider's dialect."""
     found = ProviderConfiguration.objects.filter(
-        environment=environment, identifier=PROVIDER
+        environment=environment, identifier=identifier
     ).first()
     configuration = found or ProviderConfiguration(
-        environment=environment, identifier=PROVIDER, kind="google", display_name="Sandbox calendar"
+        environment=environment, identifier=identifier, kind=kind, display_name=name
     )
     configuration.client_id = sandbox.client_id
     seal(configuration, "client_secret", sandbox.client_secret)
-    for name, url in sandbox_endpoints(sandbox.url).items():
-        setattr(configuration, name, url)
+    for field, url in _ENDPOINTS[kind](sandbox.url).items():
+        setattr(configuration, field, url)
     configuration.full_clean()
     configuration.save()
     return configuration

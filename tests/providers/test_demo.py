@@ -37,7 +37,13 @@ def test_a_second_run_changes_nothing() -> None:
     first = ensure({})
     assert ensure(first) == first
     assert Environment.objects.count() == Calendar.objects.count() == 1
-    assert EnvironmentToken.objects.count() == ProviderConfiguration.objects.count() == 1
+    assert EnvironmentToken.objects.count() == 1
+    kinds = ProviderConfiguration.objects.values_list("identifier", "kind")
+    assert {identifier[-1]: kind for identifier, kind in kinds}.items() >= {
+        "a": "google",
+        "b": "microsoft",
+        "d": "ics",
+    }.items()
     assert User.objects.count() == 2
 
 
@@ -69,9 +75,10 @@ def test_a_token_that_was_revoked_is_replaced() -> None:
 
 def test_another_sandbox_address_is_taken_over() -> None:
     ensure(ensure({}), port=9001)
-    configuration = ProviderConfiguration.objects.get()
-    assert configuration.endpoints().token == "http://127.0.0.1:9001/token"
-    assert unseal(configuration, "client_secret") == "s9001"
+    first, second = ProviderConfiguration.objects.filter(kind__in=["google", "microsoft"])
+    assert first.endpoints().token == "http://127.0.0.1:9001/token"
+    assert second.endpoints().api_root == "http://127.0.0.1:9001/microsoft/v1.0"
+    assert {unseal(row, "client_secret") for row in (first, second)} == {"s9001"}
 
 
 def test_with_new_encryption_keys_the_demo_works_again(settings: LazySettings) -> None:

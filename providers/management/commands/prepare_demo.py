@@ -23,7 +23,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        """Print, as JSON, what demo.json got, and the callback that the sandbox must know."""
+        """Print, as JSON, what demo.json got, and the callbacks that the sandbox must know."""
         sandbox = Sandbox(**json.load(sys.stdin))
         call_command("migrate", verbosity=0, interactive=False)
         path: Path = settings.VAR_DIR / "demo.json"
@@ -31,7 +31,7 @@ class Command(BaseCommand):
             base_url=settings.PUBLIC_BASE_URL, sandbox=sandbox, known=read_known(path)
         )
         write_private(path, json.dumps(demo.known, indent=2) + "\n")
-        self.stdout.write(json.dumps({"known": demo.known, "callback": demo.callback}))
+        self.stdout.write(json.dumps({"known": demo.known, "callbacks": demo.callbacks}))
 
 
 def read_known(path: Path) -> dict[str, str]:

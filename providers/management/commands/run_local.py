@@ -105,10 +105,10 @@ class LocalRun:
         supervisor = Supervisor(folder=settings.BASE_DIR, output=sys.stdout)
         supervisor.say("Preparing the database and the demo environment.")
         try:
-            known, callback = self._prepare()
+            known, callbacks = self._prepare()
         except KeyboardInterrupt:
             return 0
-        self._environment["SANDBOX_REDIRECT_URIS"] = callback
+        self._environment["SANDBOX_REDIRECT_URIS"] = " ".join(callbacks)
         supervisor.say("Starting web, worker and sandbox.")
         deadline = time.monotonic() + START_SECONDS
 
@@ -123,8 +123,8 @@ class LocalRun:
             when_ready=lambda: supervisor.say(welcome(known, self._caldav)),
         )
 
-    def _prepare(self) -> tuple[dict[str, str], str]:
-        """What demo.json holds, and the callback that the sandbox must know."""
+    def _prepare(self) -> tuple[dict[str, str], list[str]]:
+        """What demo.json holds, and the callbacks that the sandbox must know."""
         sandbox = {
             "url": self._sandbox_url,
             "client_id": SANDBOX_CLIENT_ID,
@@ -143,7 +143,7 @@ class LocalRun:
         if done.returncode:
             raise LocalRunError(f"The demo could not be prepared:\n{done.stderr[-3000:].strip()}")
         result = json.loads(done.stdout.splitlines()[-1])
-        return result["known"], result["callback"]
+        return result["known"], result["callbacks"]
 
     def _programs(self) -> list[Program]:
         web = f"gunicorn talkover.wsgi --bind 127.0.0.1:{self._port} --workers 1"
