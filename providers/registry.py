@@ -10,6 +10,7 @@ from providers.base import Provider
 PROVIDERS = {
     "google": "providers.google.provider.GoogleProvider",
     "microsoft": "providers.microsoft.provider.MicrosoftProvider",
+    "caldav": "providers.caldav.provider.CalDavProvider",
 }
 
 

@@ -13,6 +13,7 @@ from providers.demo import ADMINISTRATOR_EMAIL, Sandbox, ensure_demo
 from providers.management.commands.prepare_demo import read_known
 from providers.management.commands.run_local import create_connection_command, welcome
 from providers.models import ProviderConfiguration
+from providers.registry import kinds
 from talkover.encryption import generate_key, unseal
 from talkover.environments.models import Environment, EnvironmentToken, User
 
@@ -37,7 +38,10 @@ def test_a_second_run_changes_nothing() -> None:
     first = ensure({})
     assert ensure(first) == first
     assert Environment.objects.count() == Calendar.objects.count() == 1
-    assert EnvironmentToken.objects.count() == ProviderConfiguration.objects.count() == 1
+    assert EnvironmentToken.objects.count() == 1
+    assert ProviderConfiguration.objects.filter(kind="google").count() == 1
+    entered = ProviderConfiguration.objects.exclude(kind="google")
+    assert [item.kind for item in entered] == [k for k in ("caldav", "ics") if k in kinds()]
     assert User.objects.count() == 2
 
 
@@ -69,7 +73,7 @@ def test_a_token_that_was_revoked_is_replaced() -> None:
 
 def test_another_sandbox_address_is_taken_over() -> None:
     ensure(ensure({}), port=9001)
-    configuration = ProviderConfiguration.objects.get()
+    configuration = ProviderConfiguration.objects.get(kind="google")
     assert configuration.endpoints().token == "http://127.0.0.1:9001/token"
     assert unseal(configuration, "client_secret") == "s9001"
 
