@@ -47,6 +47,10 @@ CAUSES: dict[str, Cause] = {
         "The calendar feed is larger than what is read (25 MB, or 25,000 entries).",
         "Publish a smaller one, for example without past years, and connect that.",
     ),
+    "other_host": Cause(
+        "The server refers to another host, which is not given the password unasked.",
+        "Enter the address of the calendars' own host, as the service documents it.",
+    ),
     "certificate_invalid": Cause(
         "The server's certificate is not valid, so the connection to it would not be safe.",
         "Check the address; otherwise the server's operator has to renew the certificate.",

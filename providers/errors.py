@@ -100,6 +100,13 @@ class FeedTooLarge(ProviderError):
     permanent = True
 
 
+class OtherHost(ProviderError):
+    """The server refers to another host, which does not get the password that was meant for it."""
+
+    code = "other_host"
+    permanent = True
+
+
 class CertificateInvalid(ProviderUnavailable):
     """The server's certificate ran out, is another host's, or is signed by nobody known."""
 

@@ -29,6 +29,7 @@ from providers.errors import (
     AddressBlocked,
     AnswerLost,
     AnswerTooLarge,
+    CertificateInvalid,
     InvalidResponse,
     ProviderUnavailable,
     RequestRefused,
@@ -98,9 +99,10 @@ class HttpClient:
         """The answer, whatever its status; redirects are answers. `max_bytes` counts as sent and
         again as decompressed.
 
-        Raises AddressBlocked, ProviderUnavailable (no connection, TLS), AnswerLost (time-out, or
-        broken off), AnswerTooLarge, InvalidResponse (undecodable, not HTTP), RequestRefused (cannot
-        be sent). None of them holds the path, the query, a header or a body.
+        Raises AddressBlocked, ProviderUnavailable (no connection, no TLS), CertificateInvalid,
+        AnswerLost (time-out, or broken off), AnswerTooLarge, InvalidResponse (undecodable, not
+        HTTP), RequestRefused (cannot be sent). None of them holds the path, the query, a header or
+        a body.
         """
         parts = self._check(url)
         host, limit = parts.host or "", max_bytes or self._max_bytes
@@ -192,6 +194,8 @@ def _decoded(content: bytes, encoding: str, limit: int) -> bytes:
 
 def _translate(error: Exception, host: str) -> Exception:
     if isinstance(error, wire.SSLError | ssl.SSLError):
+        if any(isinstance(each, ssl.SSLCertVerificationError) for each in (error, *error.args)):
+            return CertificateInvalid(f"No trusted TLS connection to {host}.")
         return ProviderUnavailable(f"No trusted TLS connection to {host}.")
     if isinstance(error, wire.TimeoutError | TimeoutError):
         return AnswerLost(f"{host} did not answer in time.")

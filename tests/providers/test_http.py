@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from providers.errors import ProviderError, ProviderUnavailable
+from providers.errors import CertificateInvalid, ProviderError, ProviderUnavailable
 from providers.http import HttpClient
 from tests.providers.http_server import Server, answer, client, resolver, text_chain
 
@@ -208,7 +208,7 @@ def test_the_certificate_must_be_trusted_and_for_the_name(
         assert http.request("GET", url).body == b"hello"
         assert http.request("GET", url).body == b"hello"  # on the same connection
     else:
-        with pytest.raises(ProviderUnavailable, match="No trusted TLS connection") as raised:
+        with pytest.raises(CertificateInvalid, match="No trusted TLS connection") as raised:
             http.request("GET", url)
         assert "canary" not in text_chain(raised.value)
     server.close()

@@ -1,0 +1,370 @@
+"""Writing at servers that take conditions and objects in their own ways."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from providers.base import RemoteAttendee, Response
+from providers.caldav.provider import CalDavProvider
+from providers.errors import (
+    CalendarNotFound,
+    CalendarReadOnly,
+    EventChanged,
+    EventNotFound,
+    InvalidResponse,
+    MeetingUnavailable,
+    NotificationUnavoidable,
+    ProviderError,
+    ProviderUnavailable,
+    RequestRefused,
+    UnsupportedRecurrence,
+)
+from providers.writing import EventChanges, EventDraft, WrittenEvent
+from tests.providers.caldav.dav import (
+    ACCESS,
+    CALENDAR,
+    HOST,
+    PRINCIPAL,
+    Dav,
+    Sent,
+    error,
+    gone,
+    ical,
+    multistatus,
+    reply,
+    resource,
+)
+from tests.providers.caldav.test_discovery import HAS_HOME
+
+PROVIDER = CalDavProvider()
+NAME = "0123456789abcdef0123456789abcdef"
+PATH = f"/calendars/anna/work/{NAME}.ics"
+URL = f"{HOST}{PATH}"
+GUESTS = "ORGANIZER:mailto:anna@example.com\r\nATTENDEE;PARTSTAT=ACCEPTED:mailto:ben@example.com"
+QUIET = GUESTS.replace("ATTENDEE;", "ATTENDEE;SCHEDULE-AGENT=NONE;")
+
+
+def store(text: str = "", etag: str = '"1"', *, multiget: bool = False) -> Dav:
+    """A calendar that holds at most one object, and takes everything. Each write has a new
+    version.
+    """
+    held: dict[str, Any] = {"text": text, "etag": etag, "writes": 0}
+
+    def get(sent: Sent) -> Response:
+        return reply(200, held["text"], ETag=held["etag"]) if held["text"] else reply(404)
+
+    def put(sent: Sent) -> Response:
+        held["writes"] += 1
+        held.update(text=sent.body, etag=f'"w{held["writes"]}"')
+        return reply(201)
+
+    def delete(sent: Sent) -> Response:
+        held["text"] = ""
+        return reply(204)
+
+    dav = Dav().on("GET", URL, get).on("PUT", URL, put).on("DELETE", URL, delete)
+    dav.on("REPORT", CALENDAR, reply(403))
+    state = resource("/calendars/anna/work/", "<d:resourcetype><c:calendar/></d:resourcetype>")
+    dav.on("PROPFIND", CALENDAR, multistatus(state))
+    dav.on("PROPFIND", PRINCIPAL, multistatus(resource("/principals/anna/", HAS_HOME)))
+    return dav.on("OPTIONS", CALENDAR, reply(200, DAV="1, calendar-access"))
+
+
+def scheduling(dav: Dav) -> Dav:
+    return dav.on("OPTIONS", CALENDAR, reply(200, DAV="1, calendar-access, calendar-auto-schedule"))
+
+
+def draft(**fields: Any) -> EventDraft:
+    start = datetime(2026, 6, 1, 10, tzinfo=UTC)
+    plain: dict[str, Any] = {
+        "id": NAME,
+        "start_at": start,
+        "end_at": start.replace(hour=11),
+        "title": "Lunch",
+    }
+    return EventDraft(**(plain | fields))
+
+
+def create(dav: Dav, *, notify: bool = False, **fields: Any) -> WrittenEvent:
+    return PROVIDER.create_event(dav, ACCESS, CALENDAR, draft(**fields), notify=notify)
+
+
+def change(
+    dav: Dav, event_id: str = PATH, *, etag: str = "", notify: bool = False, **fields: Any
+) -> WrittenEvent:
+    changes = EventChanges(**(fields or {"title": "Dinner"}))
+    given = (dav, ACCESS, CALENDAR, event_id, changes)
+    return PROVIDER.change_event(*given, etag=etag, notify=notify)
+
+
+def delete(dav: Dav, event_id: str = PATH, *, etag: str = "", notify: bool = False) -> None:
+    PROVIDER.delete_event(dav, ACCESS, CALENDAR, event_id, etag=etag, notify=notify)
+
+
+def sent(dav: Dav, method: str) -> list[Sent]:
+    return [each for each in dav.sent if each.method == method]
+
+
+def unfolded(dav: Dav) -> str:
+    """What was stored last."""
+    return sent(dav, "PUT")[-1].body.replace("\r\n ", "")
+
+
+# Conditions
+
+
+def test_creating_under_a_name_of_our_own() -> None:
+    dav = store()
+    written = create(dav)
+    assert (written.id, written.etag, written.ical_uid) == (PATH, '"w1"', NAME)
+    [put] = sent(dav, "PUT")
+    assert put.headers["If-None-Match"] == "*"
+    assert put.headers["Content-Type"] == "text/calendar; charset=utf-8"
+    assert "METHOD" not in put.body
+
+
+def test_a_change_goes_with_the_version_that_was_read() -> None:
+    dav = store(ical())
+    assert change(dav, etag='"1"').etag == '"w1"'
+    assert sent(dav, "PUT")[0].headers["If-Match"] == '"1"'
+    delete(dav, etag='"w1"')
+    assert sent(dav, "DELETE")[0].headers["If-Match"] == '"w1"'
+    assert not any(each.headers.get("If-Match") == "*" for each in dav.sent)
+
+
+@pytest.mark.parametrize("etag", ['W/"1"', "", "1"])
+def test_a_version_that_no_condition_takes(etag: str) -> None:
+    """It is compared here, and the request goes without."""
+    dav = store(ical(), etag)
+    change(dav)
+    delete(store(ical(), etag))
+    assert "If-Match" not in sent(dav, "PUT")[0].headers
+    dav = store(ical(), etag)
+    with pytest.raises(EventChanged):
+        change(dav, etag='"other"')
+    with pytest.raises(EventChanged):
+        delete(dav, etag='"other"')
+    assert not sent(dav, "PUT") + sent(dav, "DELETE")
+
+
+def test_weak_here_and_strong_there() -> None:
+    """GMX gives a weak tag for a PUT and a strong one for a GET."""
+    assert change(store(ical(), '"1"'), etag='W/"1"').etag == '"w1"'
+
+
+@pytest.mark.parametrize("status", [409, 412])
+def test_changed_in_between(status: int) -> None:
+    dav = store(ical()).on("PUT", URL, reply(status)).on("DELETE", URL, reply(status))
+    with pytest.raises(EventChanged):
+        change(dav)
+    with pytest.raises(EventChanged):
+        delete(dav)
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_gone_in_between(status: int) -> None:
+    dav = store(ical()).on("PUT", URL, reply(status)).on("DELETE", URL, reply(status))
+    with pytest.raises(EventNotFound):
+        change(dav)
+    delete(dav)
+
+
+def test_a_draft_that_was_sent_before() -> None:
+    dav = store(ical(summary="Changed since"), '"7"').on("PUT", URL, reply(412))
+    assert create(dav).etag == '"7"'
+
+
+def test_a_server_that_overwrites_what_it_should_not() -> None:
+    calendar = "https://mail.example.com/SOGo/dav/anna/Calendar/personal/"
+    url = f"{calendar}{NAME}.ics"
+    dav = Dav().on("GET", url, reply(200, ical(), ETag='"1"')).on("PUT", url, reply(201))
+    access = type(ACCESS)(address="https://mail.example.com/SOGo/dav/anna/", user="a", secret="b")
+    written = PROVIDER.create_event(dav, access, calendar, draft(), notify=False)
+    assert written.etag == '"1"'
+    assert not sent(dav, "PUT")
+
+
+def test_a_name_that_the_server_chose() -> None:
+    other = "/calendars/anna/work/17.ics"
+    dav = store().on("PUT", URL, reply(201, Location=other))
+    dav.on("GET", f"{HOST}{other}", reply(200, ical(), ETag='"1"'))
+    assert create(dav).id == other
+    conflict = error("c:no-uid-conflict").replace(
+        "<c:no-uid-conflict/>", f"<c:no-uid-conflict><d:href>{other}</d:href></c:no-uid-conflict>"
+    )
+    dav.on("PUT", URL, reply(409, conflict))
+    assert create(dav).id == other
+    dav.on("PUT", URL, reply(409, conflict.replace(other, "/calendars/ben/17.ics")))
+    with pytest.raises(RequestRefused):
+        create(dav)
+
+
+def test_a_server_that_hides_what_it_took() -> None:
+    with pytest.raises(InvalidResponse):
+        create(store().on("PUT", URL, reply(201)))
+
+
+def test_a_multistatus_in_answer_to_a_put() -> None:
+    dav = store(ical()).on("PUT", URL, multistatus(gone(PATH, "412 Precondition Failed")))
+    with pytest.raises(EventChanged):
+        change(dav)
+
+
+@pytest.mark.parametrize(
+    ("status", "names", "kind"),
+    [
+        (403, ["d:need-privileges"], CalendarReadOnly),
+        (403, [], CalendarReadOnly),
+        (405, [], CalendarReadOnly),
+        (403, ["c:max-instances"], UnsupportedRecurrence),
+        (409, ["c:min-date-time"], UnsupportedRecurrence),
+        (403, ["c:supported-calendar-component"], RequestRefused),
+        (413, ["c:max-resource-size"], RequestRefused),
+        (409, [], RequestRefused),
+        (400, [], RequestRefused),
+        (500, [], ProviderUnavailable),
+    ],
+)
+def test_refusals_of_a_draft(status: int, names: list[str], kind: type[ProviderError]) -> None:
+    with pytest.raises(ProviderError) as raised:
+        create(store().on("PUT", URL, reply(status, error(*names))))
+    assert type(raised.value) is kind
+
+
+def test_a_calendar_that_is_gone() -> None:
+    dav = store().on("PUT", URL, reply(409)).on("PROPFIND", CALENDAR, reply(404))
+    for call in (create, change, delete):
+        with pytest.raises(CalendarNotFound):
+            call(dav)
+
+
+# What is kept and what is made
+
+
+def test_what_we_do_not_know_stays() -> None:
+    extra = "X-OTHER;X=1:keeps\r\nCATEGORIES:a,b\r\nBEGIN:VALARM\r\nACTION:DISPLAY\r\nEND:VALARM"
+    dav = store(ical(extra=extra))
+    change(dav, title="Dinner")
+    for line in (*extra.split("\r\n"), "SUMMARY:Dinner", "DTSTART:20260601T100000Z", "UID:u1"):
+        assert f"\r\n{line}\r\n" in unfolded(dav)
+
+
+def test_an_occurrence_is_an_exception_of_its_object() -> None:
+    dav = store(ical(extra="RRULE:FREQ=DAILY;COUNT=3"))
+    occurrence = f"{PATH}#20260602T100000Z"
+    assert change(dav, occurrence, title="Other").id == occurrence
+    assert unfolded(dav).count("BEGIN:VEVENT") == 2
+    assert "RECURRENCE-ID:20260602T100000Z" in unfolded(dav)
+    delete(dav, occurrence)
+    assert "EXDATE:20260602T100000Z" in unfolded(dav)
+    assert unfolded(dav).count("BEGIN:VEVENT") == 1
+    assert not sent(dav, "DELETE")
+
+
+def test_an_occurrence_that_is_not_there() -> None:
+    dav = store(ical(extra="RRULE:FREQ=DAILY;COUNT=3\r\nEXDATE:20260602T100000Z"))
+    for event_id in (f"{PATH}#20260602T100000Z", f"{PATH}#20260606T100000Z"):
+        with pytest.raises(EventNotFound):
+            change(dav, event_id)
+        with pytest.raises(EventNotFound):
+            PROVIDER.read_written(dav, ACCESS, CALENDAR, event_id)
+        delete(dav, event_id)
+    assert not sent(dav, "PUT")
+
+
+def test_what_cannot_be_understood_is_not_changed() -> None:
+    dav = store("BEGIN:VCALENDAR\r\nnonsense")
+    with pytest.raises(RequestRefused):
+        change(dav)
+    assert not sent(dav, "PUT")
+
+
+def test_no_meetings() -> None:
+    with pytest.raises(MeetingUnavailable):
+        create(store(), meeting=True)
+    with pytest.raises(MeetingUnavailable):
+        change(store(ical()), meeting=True)
+
+
+def test_yahoo_gets_utc() -> None:
+    calendar = "https://caldav.calendar.yahoo.com/dav/anna/Calendar/1/"
+    url = f"{calendar}{NAME}.ics"
+    access = type(ACCESS)(address="https://caldav.calendar.yahoo.com/", user="anna", secret="x")
+    dav = Dav().on("PUT", url, reply(201)).on("GET", url, reply(200, ical(), ETag='"1"'))
+    dav.on("PROPFIND", calendar, multistatus(resource(calendar)))
+    PROVIDER.create_event(dav, access, calendar, draft(time_zone="Europe/Berlin"), notify=False)
+    assert "DTSTART:20260601T100000Z" in sent(dav, "PUT")[-1].body
+    assert "TZID" not in sent(dav, "PUT")[-1].body
+    start = datetime(2026, 6, 2, 10, tzinfo=UTC)
+    changes = EventChanges(start_at=start, end_at=start, time_zone="Europe/Berlin")
+    event_id = url.removeprefix("https://caldav.calendar.yahoo.com")
+    PROVIDER.change_event(dav, access, calendar, event_id, changes, etag="", notify=False)
+    assert "DTSTART:20260602T100000Z" in sent(dav, "PUT")[-1].body
+    weekly = draft(time_zone="Europe/Berlin", recurrence=("RRULE:FREQ=WEEKLY",))
+    with pytest.raises(UnsupportedRecurrence):
+        PROVIDER.create_event(dav, access, calendar, weekly, notify=False)
+
+
+# Who is told
+
+
+def test_nobody_is_named_unless_somebody_is_invited() -> None:
+    dav = store()
+    create(dav, notify=True)
+    assert "ORGANIZER" not in sent(dav, "PUT")[0].body
+    assert not sent(dav, "OPTIONS")
+
+
+@pytest.mark.parametrize("notify", [True, False])
+def test_whether_the_server_invites(notify: bool) -> None:
+    dav = scheduling(store())
+    create(dav, notify=notify, attendees=(RemoteAttendee("ben@example.com"),))
+    text = unfolded(dav)
+    assert "\r\nORGANIZER:mailto:anna@example.com\r\n" in text
+    assert ("SCHEDULE-AGENT=NONE" in text) is not notify
+    assert ":mailto:ben@example.com" in text
+
+
+def test_a_server_that_would_tell_of_a_change() -> None:
+    for call in (change, delete):
+        dav = scheduling(store(ical(extra=GUESTS)))
+        with pytest.raises(NotificationUnavoidable):
+            call(dav)
+        assert not sent(dav, "PUT") + sent(dav, "DELETE")
+        call(dav, notify=True)
+        for quiet in (scheduling(store(ical(extra=QUIET))), store(ical(extra=GUESTS))):
+            call(quiet)
+
+
+def test_guests_who_were_left_alone_are_invited_later() -> None:
+    dav = scheduling(store(ical(extra=QUIET)))
+    change(dav, notify=False, title="Dinner")
+    assert "SCHEDULE-AGENT=NONE" in unfolded(dav)
+    change(dav, notify=True, title="Supper")
+    assert "SCHEDULE-AGENT" not in unfolded(dav)
+    assert "PARTSTAT=ACCEPTED" in unfolded(dav)
+
+
+def test_an_invitation_by_somebody_else() -> None:
+    theirs = GUESTS.replace("ORGANIZER:mailto:anna@", "ORGANIZER;CN=Carol:mailto:carol@")
+    dav = scheduling(store(ical(extra=theirs)))
+    change(dav, title="Mine")
+    assert "SCHEDULE-AGENT" not in unfolded(dav)
+    delete(dav)
+    assert sent(dav, "DELETE")[0].headers["Schedule-Reply"] == "F"
+    dav = scheduling(store(ical(extra=theirs)))
+    delete(dav, notify=True)
+    assert "Schedule-Reply" not in sent(dav, "DELETE")[0].headers
+
+
+def test_guests_keep_what_they_have_answered() -> None:
+    dav = store(ical(extra=GUESTS))
+    guests = (RemoteAttendee("Ben@example.com"), RemoteAttendee("dora@example.com"))
+    change(dav, attendees=guests)
+    assert "PARTSTAT=ACCEPTED:mailto:ben@example.com" in unfolded(dav)
+    assert "PARTSTAT=NEEDS-ACTION;RSVP=TRUE:mailto:dora@example.com" in unfolded(dav)
+    change(dav, attendees=())
+    assert "ATTENDEE" not in unfolded(dav)
