@@ -23,7 +23,7 @@ PRODUCTION_LIKE := env -u DEBUG ENV_FILE=/dev/null SECRET_KEY=$$(head -c 48 /dev
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test test-embedded coverage soak check types bench format requirements install install-dev clean distclean
+.PHONY: help run test test-embedded coverage contract soak check types bench format requirements install install-dev clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ coverage: $(DEVELOPMENT) ## the tests again, with a report of the lines they do 
 	@$(PY) -m coverage run -m pytest -m "not stack and not browser" $(ARGS)
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
+
+contract: $(DEVELOPMENT) ## every provider's contract, and docs/contract.md from its results
+	@$(PY) -m tests.contract_table
 
 soak: $(DEVELOPMENT) ## syncs through a storm of faults, judged at its end (ROUNDS, SEED)
 	@$(PY) -m tests.soak --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import contract_table
 from tests.plugin import settings_variables
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +31,15 @@ def documents() -> list[Path]:
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
         assert (document.parent / target).exists(), target
+
+
+def test_the_contract_lists_every_test_of_the_contract_and_no_failure() -> None:
+    text = contract_table.PAGE.read_text()
+    rows = re.findall(r"^\| ([a-z][^|]*) \|", text, re.MULTILINE)
+    contracts = contract_table.SECTIONS.values()
+    names = [name for contract in contracts for name in contract_table.test_names(contract)]
+    assert rows == [contract_table.told(name) for name in names]
+    assert "FAILED" not in text
 
 
 TABLES = ("security.md", "reliability.md")

@@ -16,7 +16,7 @@ from django.http import (
 from providers.sandbox import paging
 from providers.sandbox.google.access import JSON
 from providers.sandbox.google.refusals import REFUSALS
-from providers.sandbox.microsoft import refusals as microsoft_refusals
+from providers.sandbox.microsoft import refusing
 from providers.sandbox.microsoft.refusals import REASONS
 from providers.sandbox.paging import Dialect
 from providers.sandbox.trouble import Trouble, pause
@@ -31,7 +31,7 @@ def answer(trouble: Trouble, request: HttpRequest, real: Real) -> HttpResponseBa
     """The response that this trouble gives instead of the real one, or makes of it."""
     dialect = paging.dialect_of(request)
     if dialect is paging.MICROSOFT and trouble.kind in REASONS:
-        return _later(trouble, microsoft_refusals.refused(trouble.kind, trouble.reason, request))
+        return _later(trouble, refusing.refused(trouble.kind, trouble.reason, request))
     if trouble.kind in REFUSALS:
         errors = REFUSALS[trouble.kind]
         usual = next(iter(errors.values()))

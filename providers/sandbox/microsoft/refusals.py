@@ -5,9 +5,7 @@ Codes: microsoft-graph-docs-contrib, `concepts/errors.md`; entra-docs, `referenc
 
 import base64
 
-from django.http import HttpRequest, HttpResponse
-
-from providers.sandbox.microsoft import aad, delta, errors
+from providers.sandbox.microsoft import aad, errors
 from providers.sandbox.microsoft.aad import AadError
 from providers.sandbox.microsoft.errors import GraphError
 
@@ -15,7 +13,7 @@ FRESH_START = "freshStart"
 _CLAIMS = base64.b64encode(b'{"access_token":{"nbf":{"essential":true,"value":"1"}}}').decode()
 
 # Trouble kind -> the refusals it may be, by reason. The first one is meant when none is named.
-_GRAPH: dict[str, dict[str, GraphError]] = {
+GRAPH: dict[str, dict[str, GraphError]] = {
     "unauthorized": {
         "InvalidAuthenticationToken": errors.unauthorized(),
         "insufficient_claims": GraphError(
@@ -68,7 +66,7 @@ _GRAPH: dict[str, dict[str, GraphError]] = {
     "conflict": {"ErrorIrresolvableConflict": errors.conflict()},
 }
 _BUSY = AadError("temporarily_unavailable", 90033, "A transient error has occurred.", status=503)
-_TOKEN: dict[str, dict[str, AadError]] = {
+TOKEN: dict[str, dict[str, AadError]] = {
     "invalid_client": {
         "AADSTS7000215": aad.wrong_secret(),
         "AADSTS7000222": AadError(
@@ -103,29 +101,5 @@ _TOKEN: dict[str, dict[str, AadError]] = {
     "server_error": {"AADSTS90033": _BUSY},
 }
 REASONS: dict[str, tuple[str, ...]] = {
-    kind: (*_GRAPH.get(kind, ()), *_TOKEN.get(kind, ())) for kind in {**_GRAPH, **_TOKEN}
+    kind: (*GRAPH.get(kind, ()), *TOKEN.get(kind, ())) for kind in {**GRAPH, **TOKEN}
 }
-
-
-def refused(kind: str, reason: str | None, request: HttpRequest) -> HttpResponse:
-    """The refusal of this kind at this address; a reason of the other dialect counts as none."""
-    if request.path.endswith("/token"):
-        return _at_token(kind, reason or "")
-    return _at_graph(kind, reason or "", request)
-
-
-def _at_token(kind: str, reason: str) -> HttpResponse:
-    found = _TOKEN.get(kind)
-    if found is None:
-        return AadError(
-            "invalid_request", 90013, "Invalid input received from the user."
-        ).response()
-    return found.get(reason, next(iter(found.values()))).response()
-
-
-def _at_graph(kind: str, reason: str, request: HttpRequest) -> HttpResponse:
-    found = _GRAPH[kind]
-    response = found.get(reason, next(iter(found.values()))).response(request)
-    if reason == FRESH_START:
-        response["Location"] = delta.fresh_start(request)
-    return response
