@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from providers.caldav import urls
 from providers.caldav.calendars import TIME_ZONE, TIME_ZONE_ID, zone_of
@@ -56,11 +55,14 @@ class CalendarCollection:
     """
 
     def __init__(self, session: Session, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
+        try:
+            self.url = urls.resolve(url, "")
+        except InvalidResponse:
+            raise CalendarNotFound("This is no calendar's URL.") from None
+        scheme, authority = urls.origin_of(self.url)
+        if scheme not in {"http", "https"} or not authority:
             raise CalendarNotFound("This is no calendar's URL.")
         self.session = session
-        self.url = urls.resolve(url, "")
 
     def state(self) -> State:
         """What is asked before a listing: whatever happens during it is then listed again."""
@@ -86,7 +88,10 @@ class CalendarCollection:
         """The URL of an object at this server; None: it is no id that a listing has named."""
         if not (object_id.startswith("/") and object_id.isprintable()):
             return None
-        url = urls.resolve(self.url, object_id)
+        try:
+            url = urls.resolve(self.url, object_id)
+        except InvalidResponse:
+            return None
         return url if urls.origin_of(url) == urls.origin_of(self.url) else None
 
     def contains(self, object_id: str) -> bool:

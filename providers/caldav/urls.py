@@ -1,13 +1,15 @@
 """Addresses and hrefs: resolved, compared, and which host may be given a password.
 
 An href is kept as the server spells it, since a few servers hold `@` and `%40` for two paths; for
-comparing, spellings of one path are one.
+comparing, spellings of one path are one. What is no address at all raises InvalidResponse.
 """
 
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
+
+from providers.errors import InvalidResponse
 
 # Services whose accounts live on numbered hosts beside the one that people know.
 _PARTITIONED = ("icloud.com", "calendar.yahoo.com")
@@ -17,7 +19,7 @@ _SAFE = "/?#[]@!$&'()*+,;=:%~"
 
 def resolve(base: str, href: str) -> str:
     """`href` as an absolute URL that can be requested: without a fragment, in ASCII."""
-    parts = urlsplit(urljoin(base, href.strip()))
+    parts = _joined(base, href)
     plain = urlunsplit((parts.scheme, parts.netloc, parts.path, parts.query, ""))
     escaped = quote(plain, safe=_SAFE)
     # As the door sends it: the Digest of a request covers its target to the letter.
@@ -26,13 +28,13 @@ def resolve(base: str, href: str) -> str:
 
 def path_of(base: str, href: str) -> str:
     """The path that `href` stands for, in the server's spelling: an object's id."""
-    parts = urlsplit(urljoin(base, href.strip()))
+    parts = _joined(base, href)
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def comparable(path: str) -> str:
     """The same text for all spellings of one path; not to be sent."""
-    return quote(unquote(urlsplit(path).path), safe="/").rstrip("/")
+    return quote(unquote(_joined("", path).path), safe="/").rstrip("/")
 
 
 def is_same(url: str, other: str) -> bool:
@@ -58,6 +60,13 @@ def may_know_password(home: str, url: str) -> bool:
     if other == own or other.endswith(f".{own}"):
         return True
     return any(_is_within(own, name) and _is_within(other, name) for name in _PARTITIONED)
+
+
+def _joined(base: str, href: str) -> SplitResult:
+    try:
+        return urlsplit(urljoin(base, href.strip()))
+    except ValueError:  # such as brackets around what is no IPv6 address
+        raise InvalidResponse("The server names an address that is none.") from None
 
 
 def _is_within(host: str, domain: str) -> bool:

@@ -18,6 +18,7 @@ from providers.errors import (
     CalendarForbidden,
     CalendarNotFound,
     CursorExpired,
+    InvalidResponse,
     ProviderUnavailable,
     RateLimited,
 )
@@ -146,6 +147,11 @@ def test_more_than_can_be_listed(problem: Response | Exception) -> None:
     assert page(dav).versions == {A: '"1"'}
     assert 'start="20260101T000000Z" end="20270101T000000Z"' in dav.sent[-1].body
     assert dav.sent[-1].headers["Depth"] == "1"
+
+
+def test_an_href_that_is_none() -> None:
+    with pytest.raises(InvalidResponse):
+        page(serving(CTAG, version("//[x/", '"1"')))
 
 
 # Changes by token
@@ -428,7 +434,7 @@ def test_a_huge_body_is_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["//evil.example/a.ics", "https://evil.example/a.ics", "a.ics", ""]
+    "name", ["//evil.example/a.ics", "//[x/", "https://evil.example/a.ics", "a.ics", ""]
 )
 def test_ids_that_lead_elsewhere(name: str) -> None:
     dav = serving()
@@ -439,7 +445,9 @@ def test_ids_that_lead_elsewhere(name: str) -> None:
 # The calendar itself
 
 
-@pytest.mark.parametrize("calendar", ["nobody@nowhere.example", "a/b?c#d e", "..", "", "ftp://x/"])
+@pytest.mark.parametrize(
+    "calendar", ["nobody@nowhere.example", "a/b?c#d e", "..", "", "ftp://x/", "https://[x/"]
+)
 def test_what_is_no_calendar(calendar: str) -> None:
     with pytest.raises(CalendarNotFound):
         page(Dav(), calendar=calendar)

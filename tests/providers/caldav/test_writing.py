@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from providers.base import RemoteAttendee, Response
 from providers.caldav.provider import CalDavProvider
 from providers.errors import (
+    AnswerTooLarge,
     CalendarNotFound,
     CalendarReadOnly,
     EventChanged,
@@ -282,6 +284,40 @@ def test_what_cannot_be_understood_is_not_changed() -> None:
     assert not sent(dav, "PUT")
 
 
+def test_an_occurrence_of_a_series_that_is_elsewhere() -> None:
+    """An invitation to one of a series: there is no master to leave it out of."""
+    dav = store(ical(extra="RECURRENCE-ID:20260601T100000Z"))
+    with pytest.raises(RequestRefused):
+        delete(dav, f"{PATH}#20260601T100000Z")
+    delete(dav)
+    assert [each.url for each in sent(dav, "DELETE")] == [URL]
+
+
+def test_an_occurrence_on_a_day() -> None:
+    days = ical(extra="RRULE:FREQ=DAILY;COUNT=3").replace(
+        "DTSTART:20260601T100000Z", "DTSTART;VALUE=DATE:20260601"
+    )
+    dav = store(days.replace("DTEND:20260601T110000Z", "DTEND;VALUE=DATE:20260602"))
+    delete(dav, f"{PATH}#20260602")
+    assert "\r\nEXDATE;VALUE=DATE:20260602\r\n" in unfolded(dav)
+    delete(dav, f"{PATH}#20260602")
+    assert len(sent(dav, "PUT")) == 1
+
+
+def test_an_object_without_a_uid() -> None:
+    dav = store(ical().replace("UID:u1\r\n", ""))
+    written = PROVIDER.read_written(dav, ACCESS, CALENDAR, PATH)
+    assert (written.id, written.etag, written.ical_uid) == (PATH, '"1"', "")
+    dav = store("BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n")
+    assert PROVIDER.read_written(dav, ACCESS, CALENDAR, PATH).ical_uid == ""
+
+
+def test_an_object_that_is_too_large() -> None:
+    dav = store(ical()).on("GET", URL, AnswerTooLarge())
+    with pytest.raises(RequestRefused):
+        change(dav)
+
+
 def test_no_meetings() -> None:
     with pytest.raises(MeetingUnavailable):
         create(store(), meeting=True)
@@ -306,6 +342,9 @@ def test_yahoo_gets_utc() -> None:
     weekly = draft(time_zone="Europe/Berlin", recurrence=("RRULE:FREQ=WEEKLY",))
     with pytest.raises(UnsupportedRecurrence):
         PROVIDER.create_event(dav, access, calendar, weekly, notify=False)
+    changes = replace(changes, recurrence=("RRULE:FREQ=WEEKLY",))
+    with pytest.raises(UnsupportedRecurrence):
+        PROVIDER.change_event(dav, access, calendar, event_id, changes, etag="", notify=False)
 
 
 # Who is told
@@ -346,6 +385,14 @@ def test_guests_who_were_left_alone_are_invited_later() -> None:
     change(dav, notify=True, title="Supper")
     assert "SCHEDULE-AGENT" not in unfolded(dav)
     assert "PARTSTAT=ACCEPTED" in unfolded(dav)
+
+
+def test_guests_without_an_organizer_are_told_by_nobody() -> None:
+    bare = GUESTS.partition("\r\n")[2]
+    dav = scheduling(store(ical(extra=bare)))
+    change(dav)
+    assert "\r\nORGANIZER:mailto:anna@example.com\r\nATTENDEE;SCHEDULE-AGENT=NONE" in unfolded(dav)
+    delete(scheduling(store(ical(extra=bare))))
 
 
 def test_an_invitation_by_somebody_else() -> None:
