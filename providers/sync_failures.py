@@ -114,8 +114,13 @@ def _weigh(outcome: Outcome, lease: scheduler.Lease) -> Outcome:
 
 
 def _note_provider(error: Exception, source: ExternalCalendar) -> datetime | None:
-    """Tell the circuit breaker; returns until when it is open because of this."""
+    """Tell the circuit breaker; returns until when it is open because of this.
+
+    Without OAuth each account has a server of its own: some that are down say nothing of others.
+    """
     configuration = source.connection.configuration
+    if not configuration.uses_oauth2:
+        return None
     if outages.is_outage(error):
         return outages.note_failure(configuration, earlier=source.failures)
     if outages.is_answer(error):

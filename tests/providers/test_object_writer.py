@@ -9,9 +9,15 @@ import pytest
 from django.utils import timezone
 
 from calendars.models import Event
-from providers import object_writer, registry
+from providers import object_writer, outages, registry
 from providers.errors import ProviderUnavailable
-from providers.models import ExternalCalendar, QuarantinedEvent, SyncedObject, SyncRun
+from providers.models import (
+    ExternalCalendar,
+    ProviderConfiguration,
+    QuarantinedEvent,
+    SyncedObject,
+    SyncRun,
+)
 from tests.providers.object_remote import (
     ScriptedObjects,
     Series,
@@ -256,3 +262,18 @@ def test_a_calendar_that_is_suddenly_empty_is_doubted(
 
 def _fields(event: Any) -> dict[str, Any]:
     return {name: getattr(event, name) for name in event.__struct_fields__}
+
+
+def test_servers_that_are_down_are_no_outage_of_the_others(
+    source: ExternalCalendar, provider: ScriptedObjects
+) -> None:
+    provider.put(single("a"))
+
+    def fall(_ids: list[str]) -> None:
+        raise ProviderUnavailable
+
+    provider.on_read = fall
+    for _ in range(2 * outages.THRESHOLD):
+        assert run(source).error_code == "provider_unavailable"
+    configuration = ProviderConfiguration.objects.get()
+    assert (configuration.outage_failures, configuration.outage_until) == (0, None)
