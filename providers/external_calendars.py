@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+from django.db import Error as DatabaseFailure
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
@@ -98,7 +99,11 @@ def refresh(connection: ProviderConnection, *, insist: bool = False) -> Freshnes
     now, present = timezone.now(), freshness_of(connection)
     if not present.stale and not insist:
         return present
-    if not _can_be_asked(connection, now) or not _claim_asking(connection, now):
+    try:
+        if not _can_be_asked(connection, now) or not _claim_asking(connection, now):
+            return present
+    except DatabaseFailure as error:  # one that only reads can still show what is stored
+        logger.warning("the list of calendars is not read anew: %s", type(error).__name__)
         return present
     code = _ask(connection)
     return Freshness(stale=bool(code), code=code)

@@ -50,6 +50,9 @@ BODIES: dict[str, dict[str, Any]] = {
         "code": "code",
     },
     "/api/v1/calendars/{calendar_id}/providers/{provider_id}/confirm": {"result_code": "unknown"},
+    "/api/v1/calendars/{calendar_id}/providers/{provider_id}/external-calendars": {
+        "external_calendar_ids": ["primary"]
+    },
 }
 # What they bring is unknown here, so that they read and then refuse.
 UNKNOWN_ANSWERS = {path for path in BODIES if path.endswith(("/complete", "/confirm"))}
