@@ -8,7 +8,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ DISPATCHES = 3
 
 Result = dict[str, float]
 
+# The number is part of the text: without parameters the server keeps the plan.
 _CLAIM = """
     WITH due AS (
         SELECT calendar.id
@@ -42,7 +43,7 @@ _CLAIM = """
             AND connection.status = 'active'
             AND configuration.is_active AND configuration.paused_at IS NULL
         ORDER BY calendar.next_sync_at
-        LIMIT %s
+        LIMIT {number}
         FOR UPDATE OF calendar SKIP LOCKED
     )
     UPDATE providers_externalcalendar AS calendar
@@ -51,19 +52,25 @@ _CLAIM = """
     RETURNING calendar.id, calendar.fence, calendar.dirty, calendar.cursor, calendar.events_synced,
         calendar.window_start, calendar.window_end, calendar.changed_at
 """
-# What the end of a run that found nothing new writes.
+# What the end of a run that found nothing new writes; in the order in which a claim returns it.
+_DONE = ("id", "fence", "settled", "cursor", "events_synced", "window_start", "window_end",
+         "changed_at", "next_sync_at")  # fmt: skip
 _COMPLETE = """
     UPDATE providers_externalcalendar AS calendar
-    SET lease_until = NULL, queued_until = NULL, settled = done.settled, cursor = done.cursor,
-        events_synced = done.events_synced, window_start = done.window_start,
-        window_end = done.window_end, changed_at = done.changed_at, unfinished = false,
-        last_sync_at = now(), failures = 0, blocked_until = NULL, next_sync_at = done.next_sync_at
-    FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::timestamptz[],
-        %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
-        AS done (id, fence, settled, cursor, events_synced, window_start, window_end, changed_at,
-            next_sync_at)
-    WHERE calendar.id = done.id AND calendar.fence = done.fence
+    SET lease_until = NULL, queued_until = NULL, unfinished = false, failures = 0,
+        blocked_until = NULL, last_sync_at = now(), {assignments}
 """
+_COMPLETE_ALL = (
+    _COMPLETE.format(assignments=", ".join(f"{name} = done.{name}" for name in _DONE[2:]))
+    + "FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[],"
+    " %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])"
+    f" AS done ({', '.join(_DONE)})"
+    " WHERE calendar.id = done.id AND calendar.fence = done.fence"
+)
+_COMPLETE_ONE = (
+    _COMPLETE.format(assignments=", ".join(f"{name} = %({name})s" for name in _DONE[2:]))
+    + "WHERE calendar.id = %(id)s AND calendar.fence = %(fence)s"
+)
 
 
 def claim_and_complete(_source: ExternalCalendar) -> Result:
@@ -81,8 +88,8 @@ def claim_and_complete(_source: ExternalCalendar) -> Result:
     with psycopg.connect(**_floors(database), autocommit=True) as floor:
         arms: dict[str, tuple[Any, Callable[[], int]]] = {
             "": (connection, _ours),
-            "floor_": (floor, lambda: _floor(floor, DUE)),
-            "singly_": (floor, lambda: sum(_floor(floor, 1) for _ in range(DUE))),
+            "floor_": (floor, lambda: _at_once(floor)),
+            "singly_": (floor, lambda: sum(_one(floor) for _ in range(DUE))),
         }
         connection.ensure_connection()
         result: Result = {"events": DUE * TURNS}
@@ -143,11 +150,21 @@ def _ours() -> int:
     return len(claimed)
 
 
-def _floor(floor: psycopg.Connection[Any], number: int) -> int:
-    rows = floor.execute(_CLAIM, [number], prepare=True).fetchall()
-    ends = [timezone.now() + timedelta(hours=random.uniform(2, 26)) for _ in rows]
+def _at_once(floor: psycopg.Connection[Any]) -> int:
+    rows = floor.execute(_CLAIM.format(number=DUE).encode(), prepare=True).fetchall()
     columns = [list(column) for column in zip(*rows, strict=True)]
-    return floor.execute(_COMPLETE, [*columns, ends], prepare=True).rowcount
+    ends = [_next() for _ in rows]
+    return floor.execute(_COMPLETE_ALL.encode(), [*columns, ends], prepare=True).rowcount
+
+
+def _one(floor: psycopg.Connection[Any]) -> int:
+    [row] = floor.execute(_CLAIM.format(number=1).encode(), prepare=True)
+    values = dict(zip(_DONE, [*row, _next()], strict=True))
+    return floor.execute(_COMPLETE_ONE.encode(), values, prepare=True).rowcount
+
+
+def _next() -> datetime:
+    return timezone.now() + timedelta(hours=random.uniform(2, 26))
 
 
 def _floors(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -162,6 +179,8 @@ def _make_due() -> None:
             " queued_until = NULL, lease_until = NULL"
             " WHERE next_sync_at < now() + interval '15 minutes'"
         )
+        # What the turns before have left behind would be in the way of this one.
+        cursor.execute("VACUUM (INDEX_CLEANUP ON) providers_externalcalendar")
         cursor.execute(
             "UPDATE providers_externalcalendar SET next_sync_at = now() - random() * interval '60s'"
             " WHERE id IN (SELECT id FROM providers_externalcalendar TABLESAMPLE BERNOULLI (0.2)"
