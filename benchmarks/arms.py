@@ -27,7 +27,7 @@ from celery.app.trace import build_tracer  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from benchmarks import api, floor  # noqa: E402
+from benchmarks import api, arrival, floor, scheduling  # noqa: E402
 from calendars import upsert  # noqa: E402
 from calendars.models import Event  # noqa: E402
 from providers.access import accesses_of  # noqa: E402
@@ -321,9 +321,12 @@ ARMS: dict[str, Callable[[Bench], Result]] = {
         incremental_floor, writer_ours, writer_floor, writer_bulk_create, writer_update_or_create,
     )
 }  # fmt: skip
-API_ARMS: dict[str, Callable[[ExternalCalendar], Result]] = {
-    arm.__name__: arm for arm in (api.get_providers, api.post_providers)
-}
+OTHER_ARMS: dict[str, Callable[[ExternalCalendar], Result]] = {
+    arm.__name__: arm for arm in (
+        api.get_providers, api.post_providers, scheduling.claim_and_complete,
+        scheduling.dispatch_idle, arrival.push_to_api,
+    )
+}  # fmt: skip
 
 
 def _peak_megabytes() -> float:
@@ -336,8 +339,10 @@ def _peak_megabytes() -> float:
 
 def main() -> None:
     name, source_id, sandbox = sys.argv[1:]
-    bench = Bench(source_id, sandbox)
-    result = API_ARMS[name](bench.source) if name in API_ARMS else ARMS[name](bench)
+    if name in OTHER_ARMS:
+        result = OTHER_ARMS[name](ExternalCalendar.objects.get(pk=source_id))
+    else:
+        result = ARMS[name](Bench(source_id, sandbox))
     result["peak_mb"] = _peak_megabytes()
     print(json.dumps(result))
 

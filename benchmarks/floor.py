@@ -122,11 +122,17 @@ class Remote:
 
     def bodies(self, *, start: dt.datetime, end: dt.datetime, cursor: str = "") -> Iterator[bytes]:
         """The pages as they come, one after the other."""
-        parameters = {"singleEvents": "true", "maxResults": "2500", "fields": EVENT_FIELDS}
         if cursor:
-            parameters["syncToken"] = cursor
+            yield from self.changes(cursor)
         else:
-            parameters |= {"timeMin": _rfc3339(start), "timeMax": _rfc3339(end)}
+            yield from self._pages({"timeMin": _rfc3339(start), "timeMax": _rfc3339(end)})
+
+    def changes(self, cursor: str) -> Iterator[bytes]:
+        """The pages of what has changed since."""
+        return self._pages({"syncToken": cursor})
+
+    def _pages(self, query: dict[str, str]) -> Iterator[bytes]:
+        parameters = {"singleEvents": "true", "maxResults": "2500", "fields": EVENT_FIELDS} | query
         while True:
             answer = self._http.request(
                 "GET", f"{self._url}?{urlencode(parameters, safe='(),:')}", headers=self._headers

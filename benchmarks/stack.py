@@ -1,5 +1,5 @@
 """What the benchmarks run on: a PostgreSQL, a Redis and a sandbox of their own, and one account of
-each size, connected.
+each size, connected. Those with many connections have places of their own.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,21 @@ LARGE = "large@sandbox.example"
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where an arm is measured: an external calendar there, its provider, and what differs in the
+    environment."""
+
+    source: str
+    sandbox: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Stack:
-    """`sources`: ids of external calendars by their number of events. `token`: for the API."""
+    """`places`: by the number of events, or of connections. `token`: for the API."""
 
     sandbox: SandboxProcess
-    sources: dict[int, str]
+    places: dict[int, Place]
     token: str
 
 
@@ -79,7 +89,8 @@ def _fill(sandbox: SandboxProcess, accounts: dict[int, str]) -> Stack:
     environment.rate_limit_per_minute = 1_000_000
     environment.save()
     _, token = EnvironmentToken.issue(environment=environment, name="benchmark")
-    return Stack(sandbox, sources, token)
+    places = {size: Place(source, sandbox.url) for size, source in sources.items()}
+    return Stack(sandbox, places, token)
 
 
 def _give_tokens(connection: Any, tokens: dict[str, Any]) -> None:

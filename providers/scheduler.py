@@ -26,14 +26,12 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import (
     Case,
-    Count,
     DateTimeField,
     Exists,
     F,
     OuterRef,
     Q,
     QuerySet,
-    Subquery,
     UUIDField,
     Value,
     When,
@@ -74,34 +72,32 @@ PART_OF_SILENCE = 1 / 24
 MOST_WISHES = 50
 
 
-def _running(configuration: Any) -> QuerySet[ExternalCalendar]:
-    """The calendars of a configuration that are being synced at the parameter `now`."""
-    return ExternalCalendar.objects.filter(
-        lease_until__gt=parameter("now", DateTimeField()), connection__configuration=configuration
-    ).order_by()
-
-
-# `running`: how many of its configuration are being synced (null: none); `has_rivals`: whether
-# there is another configuration that may want a worker.
+# `has_rivals`: whether there is another configuration that may want a worker. How many are being
+# synced is not asked here: without its value PostgreSQL takes `lease_until > now` to be true for a
+# third of all calendars, finds such a plan too dear to keep, and plans anew each time, which costs
+# five times what the statement does.
 _by_key = Select(
     lambda: (
         ExternalCalendar.objects.filter(pk=parameter("pk", ExternalCalendar._meta.pk))
         .select_related("connection__configuration")
         .annotate(
             watched=Exists(_delivering),
-            running=Subquery(
-                _running(OuterRef("connection__configuration"))
-                .values("connection__configuration")
-                .annotate(number=Count("pk"))
-                .values("number")
-            ),
             has_rivals=Exists(usable().exclude(pk=OuterRef("connection__configuration"))),
         )
         .order_by()
     )
 )
 _running_now: Select[ExternalCalendar] = Select(
-    lambda: _running(parameter("configuration", UUIDField())).only("pk")
+    lambda: (
+        ExternalCalendar.objects.filter(
+            # Said twice: this is what the statistics know, a handful of leases among all calendars.
+            lease_until__isnull=False,
+            lease_until__gt=parameter("now", DateTimeField()),
+            connection__configuration=parameter("configuration", UUIDField()),
+        )
+        .order_by()
+        .only("pk")
+    )
 )
 
 
@@ -193,7 +189,7 @@ def acquire(external_calendar_id: uuid.UUID | str) -> Lease | None:
         return None
     configuration = row.connection.configuration
     budget = budget_of(configuration, has_rivals=row.has_rivals)
-    if (budget is not None and (row.running or 0) >= budget) or not _admitted(configuration, now):
+    if not _has_room(configuration, budget, now) or not _admitted(configuration, now):
         # It is due nevertheless, and there is no hint any more.
         update(ExternalCalendar, {"pk": row.pk, "fence": row.fence}, queued_until=None)
         return None
@@ -211,6 +207,10 @@ def acquire(external_calendar_id: uuid.UUID | str) -> Lease | None:
         update(ExternalCalendar, {"pk": row.pk, "fence": lease.fence}, lease_until=None)
         return None
     return lease
+
+
+def _has_room(configuration: ProviderConfiguration, budget: int | None, now: datetime) -> bool:
+    return budget is None or len(_running_now(now=now, configuration=configuration.pk)) < budget
 
 
 def _admitted(configuration: ProviderConfiguration, now: datetime) -> bool:

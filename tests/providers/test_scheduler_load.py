@@ -179,3 +179,23 @@ def test_a_pause_of_many_drains_when_it_is_lifted() -> None:
     ProviderConfiguration.objects.update(paused_at=None)
     assert len(claims.claim_due(limit=1000)) == 1000
     assert Calendar.objects.count() == 1
+
+
+def test_postgresql_keeps_the_plan_of_taking_a_lease() -> None:
+    """However many calendars there are: planning would cost it more than all the rest."""
+    make_calendars(4000)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        cursor.execute("DEALLOCATE ALL")
+    for pk in [claim.pk for claim in claims.claim_due(limit=12)]:
+        lease = scheduler.acquire(pk)
+        assert lease is not None
+        lease.release(next_sync_at=None, at_once=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
+            " WHERE statement LIKE '%providers_notificationchannel%'"
+        )
+        [(kept, anew)] = cursor.fetchall()
+    # The server looks at the values of the first five.
+    assert (kept, anew) == (7, 5)
