@@ -19,7 +19,7 @@ from django.utils import timezone
 from calendars import upsert
 from calendars.models import Event
 from providers import quarantine, scheduler
-from providers.base import EventQuery, InvalidEvent, ObjectPage, RemoteEvent, RemoteObject, Window
+from providers.base import InvalidEvent, ObjectPage, RemoteEvent, RemoteObject, Window
 from providers.models import SyncedObject, SyncRun, SyncRunPage
 from providers.run_writer import MOST_PAGES, RunWriter
 from providers.sync_reader import ListingLoops, PageReader, await_result
@@ -66,14 +66,8 @@ class ObjectWriter(RunWriter):
     def store_all(self, reader: PageReader[ObjectPage]) -> None:
         """List from where the run stands to its end. Reads ahead, as the reader does."""
         if self.run.phase == SyncRun.Phase.LISTING:
-            query = EventQuery(
-                calendar_id=self._source.external_id,
-                window=Window(self.run.window_start, self.run.window_end),
-                cursor="" if self._full else self._source.cursor,
-                page_token=self.run.page_token,
-            )
             with reader, ThreadPoolExecutor(1, thread_name_prefix="sync-objects") as pool:
-                reader.start(query)
+                reader.start(self._query())
                 while self._store(reader.next_page(), pool):
                     pass
         if self.run.status == SyncRun.Status.RUNNING:

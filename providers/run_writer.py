@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from calendars.models import Event
 from providers import audit, quarantine, scheduler, vanishing
-from providers.base import InvalidEvent
+from providers.base import EventQuery, InvalidEvent, Window
 from providers.errors import ProviderError
 from providers.http import clean_text
 from providers.models import SyncRun, SyncRunPage
@@ -76,6 +76,15 @@ class RunWriter(ABC):
     @abstractmethod
     def _events_of(self, ids: list[str]) -> list[str]:
         """The external ids of their events."""
+
+    def _query(self) -> EventQuery:
+        """The page where the run stands."""
+        return EventQuery(
+            calendar_id=self._source.external_id,
+            window=Window(self.run.window_start, self.run.window_end),
+            cursor="" if self._full else self._source.cursor,
+            page_token=self.run.page_token,
+        )
 
     def _sweep_and_finish(self) -> None:
         """Remove what a full listing did not see; then, in one transaction, move the cursor."""

@@ -11,7 +11,7 @@ from django.utils import timezone
 from calendars import upsert
 from calendars.models import Event
 from providers import quarantine, scheduler
-from providers.base import EventPage, EventQuery, InvalidEvent, Window
+from providers.base import EventPage, InvalidEvent
 from providers.models import SyncRun, SyncRunPage
 from providers.run_writer import MOST_PAGES, RunWriter
 from providers.sync_difference import Difference
@@ -37,14 +37,8 @@ class PageWriter(RunWriter):
     def store_all(self, reader: PageReader[EventPage]) -> None:
         """List from where the run stands to its end."""
         if self.run.phase == SyncRun.Phase.LISTING:
-            query = EventQuery(
-                calendar_id=self._source.external_id,
-                window=Window(self.run.window_start, self.run.window_end),
-                cursor="" if self._full else self._source.cursor,
-                page_token=self.run.page_token,
-            )
             with reader:
-                reader.start(query)
+                reader.start(self._query())
                 while self._store(self._compared(reader.next_page())):
                     pass
         if self.run.status == SyncRun.Status.RUNNING:
