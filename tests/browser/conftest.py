@@ -11,13 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Route,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 from tests.sandbox.process import SandboxProcess
 from tests.stack.conftest import LocalRun, new_local_run, sandbox_at
 from tests.stack.product import Client
 
 SCREENSHOTS = Path(__file__).resolve().parent.parent.parent / "var" / "screenshots"
+# What a page shows may wait for a worker, on a busy machine for a while.
+PATIENCE = 30_000
 SIZES: dict[str, ViewportSize] = {
     "phone": {"width": 390, "height": 844},
     "desktop": {"width": 1280, "height": 900},
@@ -39,6 +49,7 @@ def chromium() -> str:
 def browser() -> Iterator[Browser]:
     """Of the module: Playwright's event loop must be gone when other tests use the database."""
     executable = chromium()
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         yield browser
@@ -119,7 +130,7 @@ def new_person(browser: Browser) -> Iterator[NewPerson]:
         def make(*, javascript: bool = True, **options: Any) -> Person:
             context: BrowserContext = browser.new_context(java_script_enabled=javascript, **options)
             contexts.callback(context.close)
-            context.set_default_timeout(15_000)
+            context.set_default_timeout(PATIENCE)
             # The caller's application is not there; that its address is reached is what counts.
             context.route("https://example.com/**", _caller)
             person = Person(context.new_page())

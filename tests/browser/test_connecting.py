@@ -45,7 +45,7 @@ def test_connecting_and_watching_the_first_sync(product: Product, new_person: Ne
     expect(page.get_by_role("progressbar")).to_be_visible()
     expect(page.get_by_text("2,500")).to_be_visible()
     person.show("05-first-sync")
-    expect(page.get_by_text(SYNCED)).to_be_visible(timeout=30_000)
+    expect(page.get_by_text(SYNCED)).to_be_visible()
     person.show("06-synced")
 
     page.get_by_role("link", name="See what is coming up").click()

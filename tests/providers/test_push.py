@@ -212,16 +212,24 @@ def test_of_the_same_message_many_times_at_once_one_counts(hints: list[Any]) -> 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_notification_and_a_disconnection_do_not_wait_for_each_other() -> None:
+def test_a_notification_and_a_disconnection_do_not_wait_for_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Both lock the external calendar first."""
     source = make_source(kind="google", next_sync_at=timezone.now() + timedelta(hours=1))
     channel = make_channel(source)
-    leases_are_revoked = threading.Event()
+    leases_are_revoked, channel_is_read = threading.Event(), threading.Event()
+    request_sync = tasks.request_sync
+
+    def read_and_ask(*given: Any, **named: Any) -> Any:
+        channel_is_read.set()
+        return request_sync(*given, **named)
 
     def disconnect() -> None:
         with transaction.atomic():
             scheduler.revoke_leases(source.connection_id)
             leases_are_revoked.set()
+            assert channel_is_read.wait(30)
             time.sleep(0.5)  # the notification locks what it can meanwhile
             NotificationChannel.objects.update(stopped_at=timezone.now())
 
@@ -230,5 +238,6 @@ def test_a_notification_and_a_disconnection_do_not_wait_for_each_other() -> None
         status: int = post(channel).status_code
         return status
 
+    monkeypatch.setattr(tasks, "request_sync", read_and_ask)
     assert sorted(in_threads(2, iter_once(disconnect, notify)), key=str) == [204, None]
     assert dirty(source) == 0  # it came too late
