@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.core.signals import setting_changed
 from rest_framework.test import APIClient
 
 from calendars.models import Calendar
+from providers import outbound
 from talkover.environments.models import Environment, EnvironmentToken
 from tests.factories import CalendarFactory, EnvironmentFactory
 
@@ -18,6 +21,15 @@ def _clean_cache() -> Iterator[None]:
     """What is counted in Redis and in the cache: a test's rollback does not reach it."""
     yield
     cache.clear()
+
+
+def _forget_client(*, setting: str, **_: Any) -> None:
+    """A test that says who may be asked means the next request."""
+    if setting.startswith("OUTBOUND_"):
+        outbound._client.cache_clear()
+
+
+setting_changed.connect(_forget_client)
 
 
 @pytest.fixture

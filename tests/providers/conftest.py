@@ -15,7 +15,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from calendars.models import Calendar
-from providers import outbound, registry
+from providers import registry
 from providers.connect import callback_url
 from providers.demo import sandbox_endpoints
 from providers.models import (
@@ -57,11 +57,9 @@ def outside(sandbox: SandboxProcess, settings: Any) -> Iterator[SandboxProcess]:
     settings.OUTBOUND_ALLOWED_HOSTS = frozenset({f"127.0.0.1:{sandbox.port}"})
     settings.OUTBOUND_READ_TIMEOUT_SECONDS = 3.0
     settings.OUTBOUND_TOTAL_TIMEOUT_SECONDS = 3.0
-    outbound._client.cache_clear()
     sandbox.calm()
     yield sandbox
     sandbox.calm()
-    outbound._client.cache_clear()
 
 
 def register_at_sandbox(

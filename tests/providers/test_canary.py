@@ -20,7 +20,7 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.log import AdminEmailHandler
 
-from providers import grants, oauth2, outbound, scheduler, tasks
+from providers import grants, oauth2, scheduler, tasks
 from providers.base import ClientRegistration, Endpoints, Response, TokenSet
 from providers.errors import ProviderError
 from providers.models import (
@@ -169,7 +169,6 @@ def test_the_whole_life_of_a_connection_lets_nothing_out(
 
     # Everything fails, and quotes what it was sent.
     settings.OUTBOUND_ALLOWED_HOSTS = settings.OUTBOUND_ALLOWED_HOSTS | {server.host}
-    outbound._client.cache_clear()
     at_work = ProviderConfiguration.objects.filter(pk=configuration.pk)
     healthy = at_work.values("token_endpoint", "api_root_endpoint", "revocation_endpoint").get()
     for status in ("400 Bad Request", "401 No", "403 No", "429 Slow down", "500 Oops", "200 OK"):
@@ -301,7 +300,6 @@ def test_exceptions_hold_no_secret(canaries, connected, outside, settings, serve
         refresh_token=unseal(credential, "refresh_token"),
     )
     settings.OUTBOUND_ALLOWED_HOSTS = frozenset({server.host})
-    outbound._client.cache_clear()
     ProviderConfiguration.objects.update(token_endpoint=server.url("/token"))
     connected.refresh_from_db()
     echo(server, status)

@@ -10,7 +10,7 @@ from django.conf import settings as django_settings
 from django.utils import timezone
 
 from calendars.models import Calendar
-from providers import external_calendars, outbound
+from providers import external_calendars
 from providers.base import RemoteCalendar
 from providers.models import ExternalCalendar, ProviderConnection
 from tests.providers.choosing import alter, state
@@ -167,7 +167,6 @@ def test_a_provider_that_does_not_answer(outside, team, chosen, trouble: Any, co
 
 def test_a_provider_that_answers_too_slowly(outside, chosen, settings, monkeypatch) -> None:
     settings.OUTBOUND_TOTAL_TIMEOUT_SECONDS = 0.3
-    outbound._client.cache_clear()
     outside.trouble("hang", "calendars", times=None, milliseconds=1500)
     data = chosen.list(refresh="true")
     assert (data["stale"], data["stale_because"]["code"]) == (True, "provider_unavailable")

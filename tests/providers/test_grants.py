@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from providers import grants, outbound
+from providers import grants
 from providers.models import ConnectionCredential, ProviderConfiguration, RevocationJob
 from talkover.encryption import generate_key, unseal
 from tests.providers.http_server import answer
@@ -64,7 +64,6 @@ def test_a_token_that_is_not_known_any_more_counts_as_revoked(connected, outside
 )
 def test_what_answers_mean(connected, outside, settings, server, status: str, done: int) -> None:
     settings.OUTBOUND_ALLOWED_HOSTS = settings.OUTBOUND_ALLOWED_HOSTS | {server.host}
-    outbound._client.cache_clear()
     server.replies = [answer(b'{"error": "invalid_token"}', status)]
     ProviderConfiguration.objects.update(revocation_endpoint=server.url("/revoke"))
     grants.surrender(connection=connected)

@@ -19,7 +19,7 @@ from django.db import connection
 from django.utils import timezone
 
 from calendars.models import Event
-from providers import outbound, sync
+from providers import sync
 from providers.base import TokenSet
 from providers.credentials import store_credential
 from providers.demo import sandbox_endpoints
@@ -45,11 +45,9 @@ def process() -> Iterator[SandboxProcess]:
 def sandbox(process: SandboxProcess, settings: Any) -> Iterator[SandboxProcess]:
     settings.OUTBOUND_ALLOWED_HOSTS = frozenset({f"127.0.0.1:{process.port}"})
     settings.OUTBOUND_READ_TIMEOUT_SECONDS = 1.0
-    outbound._client.cache_clear()
     process.calm()
     yield process
     process.calm()
-    outbound._client.cache_clear()
 
 
 def connect(sandbox: SandboxProcess, *, events: int = 20) -> ExternalCalendar:

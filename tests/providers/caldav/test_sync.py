@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from calendars.models import Event
-from providers import outbound, sync
+from providers import sync
 from providers.access import store_entered
 from providers.base import Access, EventQuery
 from providers.models import ExternalCalendar, ProviderConnection, SyncedObject, SyncRun
@@ -26,11 +26,9 @@ pytestmark = pytest.mark.django_db
 def source(world: CalDavWorld, server: CalDavServer, settings: Any) -> Iterator[ExternalCalendar]:
     """The world's calendar, connected."""
     settings.OUTBOUND_ALLOWED_HOSTS = frozenset({server.host})
-    outbound._client.cache_clear()
     made = make_source(kind="caldav", external_id=world.calendar_id)
     store_entered(connection=made.connection, access=_access(world))
-    yield made
-    outbound._client.cache_clear()
+    return made
 
 
 def run(source: ExternalCalendar) -> SyncRun:
@@ -110,7 +108,6 @@ def test_a_change_that_was_never_told_is_found_after_a_day(
 
 def test_a_password_that_was_taken_back(radicale: CalDavServer, settings: Any) -> None:
     settings.OUTBOUND_ALLOWED_HOSTS = frozenset({radicale.host})
-    outbound._client.cache_clear()
     world = CalDavWorld(radicale)
     source = make_source(kind="caldav", external_id=world.calendar_id)
     access = _access(world)
@@ -122,7 +119,6 @@ def test_a_password_that_was_taken_back(radicale: CalDavServer, settings: Any) -
     assert (failed.status, failed.error_code) == ("failed", "authorization_revoked")
     connection = ProviderConnection.objects.get(pk=source.connection_id)
     assert connection.status == ProviderConnection.Status.REAUTHORIZATION_REQUIRED
-    outbound._client.cache_clear()
 
 
 def _access(world: CalDavWorld) -> Access:

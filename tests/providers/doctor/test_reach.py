@@ -10,7 +10,6 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from providers import outbound
 from providers.doctor import reach
 from providers.doctor.findings import Level
 from tests.factories import ProviderConfigurationFactory
@@ -118,11 +117,9 @@ class TestProviders:
     @pytest.fixture(autouse=True)
     def _configured(self, server: Server, settings: Any) -> Any:
         settings.OUTBOUND_ALLOWED_HOSTS = frozenset({server.host})
-        outbound._client.cache_clear()
         for _ in range(2):
             ProviderConfigurationFactory(token_endpoint=server.url("/token?secret=canary"))
-        yield
-        outbound._client.cache_clear()
+        return
 
     def test_a_host_that_answers_is_asked_once(self, server: Server) -> None:
         server.replies = [answer("404 Not Found")]
@@ -138,7 +135,6 @@ class TestProviders:
 
     def test_a_host_that_may_not_be_asked(self, settings: Any) -> None:
         settings.OUTBOUND_ALLOWED_HOSTS = frozenset()
-        outbound._client.cache_clear()
         ((level, what, remedy),) = found(reach.check_providers)
         assert level == Level.ERROR
         assert "may not be asked" in what

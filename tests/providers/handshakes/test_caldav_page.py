@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 
 from calendars.models import Event
-from providers import outbound, sync
+from providers import sync
 from providers.models import ExternalCalendar, ProviderConnection
 from talkover.environments.models import RedirectURI
 from tests.caldav_servers import PASSWORD, CalDavServer, open_radicale
@@ -42,11 +42,9 @@ def web() -> Iterator[Server]:
 def application(api, environment, server, web, settings) -> Iterator[Application]:
     settings.PUBLIC_BASE_URL = "https://calendars.example.com"
     settings.OUTBOUND_ALLOWED_HOSTS = frozenset({server.host, web.host})
-    outbound._client.cache_clear()
     RedirectURI.objects.create(environment=environment, uri=CALLBACK)
     row = ProviderConfigurationFactory(environment=environment, kind="caldav", client_id="")
-    yield Application(api=api, provider=row.identifier)
-    outbound._client.cache_clear()
+    return Application(api=api, provider=row.identifier)
 
 
 class Browser:

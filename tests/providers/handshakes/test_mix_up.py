@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from django.test import Client
 
-from providers import outbound
 from providers.connect import callback_url
 from providers.models import ConnectionCredential, ProviderConfiguration, ProviderConnection
 from tests.factories import ProviderConfigurationFactory
@@ -72,7 +71,6 @@ def test_what_staff_change_meanwhile_does_not_reach_a_handshake_under_way(
     """Client, endpoints and issuer stay the unit that they were at the start."""
     location = walk(adas_browser, application.begin(ada))
     settings.OUTBOUND_ALLOWED_HOSTS |= {server.host}
-    outbound._client.cache_clear()
     ProviderConfiguration.objects.update(
         token_endpoint=server.url("/token"), issuer_endpoint=server.url(""), client_id="other"
     )
@@ -88,7 +86,6 @@ def hostile(application, environment, server: Server, settings: Any) -> Server:
     """A provider whose endpoints are somebody's own server; `application` is configured for it."""
     settings.OUTBOUND_ALLOWED_HOSTS = frozenset({server.host})
     settings.OUTBOUND_TOTAL_TIMEOUT_SECONDS = 2.0
-    outbound._client.cache_clear()
     endpoint = server.url("")
     ProviderConfigurationFactory(
         environment=environment,
@@ -164,7 +161,6 @@ def test_it_is_sent_its_own_client_and_nothing_of_another(application, ada, host
 
 def test_a_private_address_is_not_asked(application, ada, hostile, settings) -> None:
     settings.OUTBOUND_ALLOWED_HOSTS = frozenset()
-    outbound._client.cache_clear()
     assert returned(come_back(application, ada))["error"] == "address_blocked"
     assert hostile.requests == []
 
