@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from django.db import transaction
@@ -29,12 +29,15 @@ from providers.sync_writer import PageWriter
 logger = logging.getLogger(__name__)
 
 # A full listing this often moves the window along with time, and mends whatever was missed.
-RELIST_AFTER = timedelta(days=1)
+RELIST_EVERY = timedelta(days=1)
+# Nothing is won by listing again so soon, though the calendar's time of day has come.
+RELIST_NOT_WITHIN = timedelta(hours=6)
 # Page tokens do not live for ever: older unfinished runs are given up.
 RESUMABLE_FOR = timedelta(days=1)
 # One for a cursor that expired, two for page tokens that did.
 MOST_RESTARTS = 3
 KEEP_RUNS = 100
+_ANY_MIDNIGHT = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def run(
@@ -120,7 +123,7 @@ def _resume(lease: scheduler.Lease) -> SyncRun | None:
 
 
 def _begin(lease: scheduler.Lease) -> SyncRun:
-    """A new run: of the changes if there is a cursor and the last full listing is not too old.
+    """A new run: of the changes if there is a cursor and no full listing is due.
 
     It is stored with its first page, or when it fails: before, there is nothing to resume.
     """
@@ -158,7 +161,18 @@ def _window(configuration: ProviderConfiguration) -> Window:
 
 def _needs_full_listing(source: ExternalCalendar, now: datetime) -> bool:
     last = source.last_full_sync_at
-    return not source.cursor or last is None or last < now - RELIST_AFTER
+    return not source.cursor or last is None or now >= _next_full_listing(source.pk, last)
+
+
+def _next_full_listing(external_calendar_id: uuid.UUID, last: datetime) -> datetime:
+    """Each calendar has a time of day of its own, drawn by its id: a thousand that were connected
+    in one hour are not all listed in one hour ever after. At most 30 hours after the last, later
+    once a day.
+    """
+    earliest = last + RELIST_NOT_WITHIN
+    own_time = timedelta(seconds=external_calendar_id.int % int(RELIST_EVERY.total_seconds()))
+    since = (earliest - _ANY_MIDNIGHT - own_time) % RELIST_EVERY
+    return earliest - since + RELIST_EVERY if since else earliest
 
 
 def _start_over(lease: scheduler.Lease, sync_run: SyncRun, error: CursorExpired) -> SyncRun:

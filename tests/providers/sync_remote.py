@@ -278,9 +278,9 @@ def run(source: ExternalCalendar) -> SyncRun:
 
 
 def relist(source: ExternalCalendar) -> SyncRun:
-    """The next run is a full listing: the last one is a day ago."""
+    """The next run is a full listing: the last one is more than a day ago."""
     ExternalCalendar.objects.filter(pk=source.pk).update(
-        last_full_sync_at=timezone.now() - sync.RELIST_AFTER - timedelta(minutes=1)
+        last_full_sync_at=timezone.now() - sync.RELIST_EVERY - sync.RELIST_NOT_WITHIN
     )
     return run(source)
 

@@ -101,7 +101,7 @@ def test_a_change_that_was_never_told_is_found_after_a_day(
     ExternalCalendar.objects.update(cursor=skipped)
     run(source)
     assert titles(source) == ["Kept", "Lost"]
-    ExternalCalendar.objects.update(last_full_sync_at=timezone.now() - timedelta(days=1, hours=1))
+    ExternalCalendar.objects.update(last_full_sync_at=timezone.now() - timedelta(days=2))
     assert run(source).kind == "full"
     assert titles(source) == ["Renamed"]
 
