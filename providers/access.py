@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 from django.utils import timezone
 
-from providers.base import Access, Http, OAuth2Provider
+from providers.base import Access, ClientRegistration, Http, OAuth2Provider
 from providers.credentials import AccessTokens
 from providers.errors import AuthorizationRevoked
 from providers.models import ConnectionCredential, ProviderConnection
@@ -24,10 +25,16 @@ class Accesses(Protocol):
         """Another one than `rejected`, which the provider refused. Raises as `current`."""
 
 
-def accesses_of(*, http: Http, connection: ProviderConnection) -> Accesses:
-    """The accesses of one connection, for the length of one run. Raises UnsealError."""
+def accesses_of(
+    *, http: Http, connection: ProviderConnection, meanwhile: Callable[[], object] | None = None
+) -> Accesses:
+    """The accesses of one connection, for the length of one run. Raises UnsealError.
+
+    `meanwhile` as of AccessTokens.
+    """
     if isinstance(connection.configuration.provider, OAuth2Provider):
-        return _ByToken(http=http, connection=connection)
+        tokens = AccessTokens(http=http, connection=connection, meanwhile=meanwhile)
+        return _ByToken(tokens, connection.configuration.registration())
     return _AsEntered(connection)
 
 
@@ -46,9 +53,9 @@ def store_entered(*, connection: ProviderConnection, access: Access) -> None:
 
 
 class _ByToken:
-    def __init__(self, *, http: Http, connection: ProviderConnection) -> None:
-        self._tokens = AccessTokens(http=http, connection=connection)
-        self._registration = connection.configuration.registration()
+    def __init__(self, tokens: AccessTokens, registration: ClientRegistration) -> None:
+        self._tokens = tokens
+        self._registration = registration
 
     def current(self) -> Access:
         return self._registration.access(self._tokens.current())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
@@ -39,6 +40,7 @@ COOL_DOWN = timedelta(seconds=15)
 LONGEST_COOL_DOWN = timedelta(hours=1)
 WAIT_SECONDS = 10.0
 POLL_SECONDS = 0.1
+MEANWHILE_SECONDS = 1.0
 # A token is renewed this long before it ends, or in the last fifth of a shorter life; by chance
 # inside the span, so that connections made together do not refresh together.
 MARGIN_SECONDS = (180, 360)
@@ -71,11 +73,22 @@ def store_credential(*, connection: ProviderConnection, tokens: TokenSet) -> Non
 
 
 class AccessTokens:
-    """The access tokens of one connection, for the length of one run."""
+    """The access tokens of one connection, for the length of one run.
 
-    def __init__(self, *, http: Http, connection: ProviderConnection) -> None:
+    `meanwhile` is called every so often while another process refreshes: whoever holds something
+    that runs out prolongs it there. What it raises ends the waiting.
+    """
+
+    def __init__(
+        self,
+        *,
+        http: Http,
+        connection: ProviderConnection,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> None:
         self._http = http
         self._connection = connection
+        self._meanwhile = meanwhile
 
     def current(self) -> str:
         """An access token that is good for some minutes.
@@ -104,7 +117,7 @@ class AccessTokens:
         raise AuthorizationRevoked("The connection has no tokens any more.")
 
     def _refresh(self, seen: ConnectionCredential) -> str:
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline, next_call = time.monotonic() + WAIT_SECONDS, time.monotonic()
         lease_id = uuid.uuid4()
         row = seen
         while not self._take_lease(seen, lease_id):
@@ -117,6 +130,9 @@ class AccessTokens:
                     "Another process has been refreshing the token for too long.",
                     code="refresh_in_progress",
                 )
+            if self._meanwhile and time.monotonic() >= next_call:
+                self._meanwhile()
+                next_call = time.monotonic() + MEANWHILE_SECONDS
             time.sleep(POLL_SECONDS)
         pause: timedelta | None = None
         try:

@@ -88,7 +88,9 @@ def _run(lease: scheduler.Lease, sync_run: SyncRun) -> SyncRun:
 
 def _list(lease: scheduler.Lease, sync_run: SyncRun) -> None:
     configuration, http = lease.external_calendar.connection.configuration, http_client()
-    accesses = accesses_of(http=http, connection=lease.external_calendar.connection)
+    accesses = accesses_of(
+        http=http, connection=lease.external_calendar.connection, meanwhile=lease.hold
+    )
     provider = configuration.provider
     if isinstance(provider, CredentialProvider):
         objects = PageReader(

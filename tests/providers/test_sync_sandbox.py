@@ -8,10 +8,12 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,11 +21,11 @@ from django.db import connection
 from django.utils import timezone
 
 from calendars.models import Event
-from providers import sync
+from providers import credentials, sync
 from providers.base import TokenSet
 from providers.credentials import store_credential
 from providers.demo import sandbox_endpoints
-from providers.models import ExternalCalendar, ProviderConnection, SyncRun
+from providers.models import ConnectionCredential, ExternalCalendar, ProviderConnection, SyncRun
 from talkover.encryption import seal
 from tests.providers.sync_remote import make_due, make_source
 from tests.sandbox.client import Client
@@ -311,3 +313,28 @@ def worker_environment(sandbox: SandboxProcess) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "talkover.settings",
         "OUTBOUND_ALLOWED_HOSTS": f"127.0.0.1:{sandbox.port}",
     }
+
+
+def test_waiting_for_another_process_keeps_the_lease(
+    sandbox: SandboxProcess, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was killed while it refreshed is waited for longer than a lease may last."""
+    source = connect(sandbox)
+    ConnectionCredential.objects.filter(connection=source.connection).update(
+        expires_at=timezone.now(),
+        refresh_lease_id=uuid.uuid4(),
+        refresh_lease_until=timezone.now() + timedelta(seconds=2),
+    )
+    settings.SYNC_LEASE_SECONDS = 1.5
+    ends: list[Any] = []
+
+    def sleep(seconds: float) -> None:
+        ends.append(ExternalCalendar.objects.values_list("lease_until", flat=True).get())
+        time.sleep(seconds)
+
+    monkeypatch.setattr(credentials, "MEANWHILE_SECONDS", 0.2)
+    monkeypatch.setattr(credentials, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    result = sync.run(source.pk)
+    assert result is not None
+    assert result.status == SyncRun.Status.SUCCEEDED
+    assert ends[-1] - ends[0] > timedelta(seconds=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def source(world: CalDavWorld, server: CalDavServer, settings: Any) -> Iterator[ExternalCalendar]:
+def source(world: CalDavWorld, server: CalDavServer, settings: Any) -> ExternalCalendar:
     """The world's calendar, connected."""
     settings.OUTBOUND_ALLOWED_HOSTS = frozenset({server.host})
     made = make_source(kind="caldav", external_id=world.calendar_id)

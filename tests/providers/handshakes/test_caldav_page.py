@@ -39,7 +39,7 @@ def web() -> Iterator[Server]:
 
 
 @pytest.fixture
-def application(api, environment, server, web, settings) -> Iterator[Application]:
+def application(api, environment, server, web, settings) -> Application:
     settings.PUBLIC_BASE_URL = "https://calendars.example.com"
     settings.OUTBOUND_ALLOWED_HOSTS = frozenset({server.host, web.host})
     RedirectURI.objects.create(environment=environment, uri=CALLBACK)
