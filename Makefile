@@ -5,6 +5,9 @@
 PYTHON ?=
 # What `make test` hands to pytest, such as ARGS="tests/calendars -x".
 ARGS ?=
+# How many processes run the tests, each with servers of its own: as many as there are processors, at
+# most four. ARGS="-n 0 …" has one process do it all, and shows output as it comes.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # How long `make soak` runs; SEED repeats a storm.
 ROUNDS ?= 100
 SEED ?=
@@ -32,10 +35,10 @@ run: $(RUNTIME) ## run everything here, with a demo environment, until Ctrl-C (P
 	@exec $(PY) manage.py run_local
 
 test: $(DEVELOPMENT) ## all tests, on a PostgreSQL and a Redis of their own
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(PARALLEL) $(ARGS)
 
 test-embedded: $(DEVELOPMENT) ## the tests that use a database, on SQLite and the file broker instead
-	@$(PY) -m pytest --embedded -m "not stack and not browser" tests/calendars tests/providers tests/talkover $(ARGS)
+	@$(PY) -m pytest --embedded -m "not stack and not browser" tests/calendars tests/providers tests/talkover $(PARALLEL) $(ARGS)
 
 coverage: $(DEVELOPMENT) ## the tests again, with a report of the lines they do not reach
 	@$(PY) -m coverage erase

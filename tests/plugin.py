@@ -2,7 +2,7 @@
 
 Loaded by `-p tests.plugin` in pyproject.toml: conftest files would come too late. By default
 tests run as production does, on PostgreSQL and Redis; `--embedded` runs them on SQLite and the
-broker made of files, as `make run` does.
+broker made of files, as `make run` does. With `-n`, each process has servers of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -46,9 +47,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         os.environ.pop(name, None)
     var = services.enter_context(tempfile.TemporaryDirectory(prefix="talkover-test-"))
     os.environ.update(base_environment(Path(var)))
-    if not early_config.known_args_namespace.embedded:
+    if not early_config.known_args_namespace.embedded and not _only_hands_out(early_config):
         os.environ["DATABASE_URL"] = services.enter_context(start_postgres())
-        os.environ["REDIS_URL"] = services.enter_context(start_redis())
+        os.environ["REDIS_URL"] = _own_database(services.enter_context(start_redis()))
     result = yield
     if early_config.known_args_namespace.embedded:
         # In memory, Django's choice, threads of one process would share a single connection.
@@ -56,6 +57,22 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
         settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = Path(var) / "test.sqlite3"
     return result
+
+
+def _only_hands_out(config: pytest.Config) -> bool:
+    """Whether this process runs no test itself, but has others (`-n`) run them."""
+    return bool(config.known_args_namespace.numprocesses) and not _worker()
+
+
+def _worker() -> str:
+    """The name of this process among those of `-n`; empty without them."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "")
+
+
+def _own_database(redis_url: str) -> str:
+    """A Redis that the environment names serves all processes, each with a database of its own."""
+    number = _worker().removeprefix("gw")
+    return urlsplit(redis_url)._replace(path=f"/{number}").geturl() if number else redis_url
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -56,6 +56,7 @@ def test_our_own_callback_is_reached(live_server: Any, settings: Any) -> None:
             "Set PUBLIC_BASE_URL",
         ),
     ],
+    ids=["200", "404", "303", "502", "400", "301"],
 )
 def test_something_else_answers(public: Server, reply: bytes, what: str, remedy: str) -> None:
     public.replies = [reply]
