@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from zoneinfo import available_timezones
+
 import pytest
 
+from providers.caldav import calendars as calendars_module
 from providers.caldav.provider import CalDavProvider
 from providers.errors import CalendarNotFound
 from tests.providers.caldav.dav import ACCESS, HOME, called, listing, resource
@@ -25,7 +28,7 @@ def test_what_is_a_calendar() -> None:
         resource("/calendars/anna/nameless/", "<d:resourcetype><c:calendar/></d:resourcetype>"),
     )
     calendars = PROVIDER.list_calendars(dav, ACCESS)
-    assert [calendar.name for calendar in calendars] == ["A", "Plain", "nameless"]
+    assert [calendar.name for calendar in calendars] == ["A", "nameless", "Plain"]
     assert [calendar.is_primary for calendar in calendars] == [True, False, False]
 
 
@@ -131,3 +134,31 @@ def test_one_calendar() -> None:
         with pytest.raises(CalendarNotFound):
             PROVIDER.fetch_calendar(dav, ACCESS, unknown)
     assert not any("evil" in sent.url for sent in dav.sent)
+
+
+def test_calendars_without_an_order_come_by_name() -> None:
+    order = "<ic:calendar-order>{}</ic:calendar-order>"
+    entries = [
+        resource("/calendars/anna/a/", called("work")),
+        resource("/calendars/anna/b/", called("Holidays")),
+        resource("/calendars/anna/c/", called("Zoo", order.format(1))),
+    ]
+    calendars = PROVIDER.list_calendars(listing(*entries), ACCESS)
+    assert [calendar.name for calendar in calendars] == ["Zoo", "Holidays", "work"]
+
+
+def test_the_names_of_zones_are_read_once_for_five_hundred_calendars(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[str] = []
+
+    def names() -> set[str]:
+        read.append("once")
+        return available_timezones()
+
+    monkeypatch.setattr(calendars_module, "available_timezones", names)
+    calendars_module._zone_names.cache_clear()
+    entries = [resource(f"/calendars/anna/{n}/", called(f"Calendar {n:03}")) for n in range(500)]
+    found = PROVIDER.list_calendars(listing(*entries), ACCESS)
+    assert [calendar.name for calendar in found] == [f"Calendar {n:03}" for n in range(500)]
+    assert read == ["once"]
