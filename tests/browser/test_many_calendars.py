@@ -40,7 +40,7 @@ def test_five_hundred_calendars(
     # Too many: what was ticked stays ticked.
     boxes.evaluate_all("boxes => boxes.slice(0, 21).forEach((box) => (box.checked = true))")
     page.get_by_role("button", name="Connect").click()
-    expect(page.get_by_text("Choose at most 20 of the calendars.")).to_be_visible()
+    expect(page.get_by_text("You have chosen 21 calendars. Choose at most 20.")).to_be_visible()
     expect(page.get_by_role("checkbox", checked=True)).to_have_count(21)
     person.show("44-too-many-calendars")
     person.complaints.clear()  # the page's status is 422, which the console notes

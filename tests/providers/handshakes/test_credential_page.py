@@ -205,7 +205,7 @@ def test_choosing_too_many_keeps_what_was_ticked(application, ada, settings) -> 
     assert "Up to 1 can be chosen." in text_of(page.post("enter", **RIGHT))
     response = page.post("choose", calendar=["home", "team"])
     assert response.status_code == 422
-    assert "Choose at most 1 of the calendars." in text_of(response)
+    assert "You have chosen 2 calendars. Choose at most 1." in text_of(response)
     assert text_of(response).count(" checked>") == 2
 
 
@@ -324,6 +324,6 @@ def test_more_calendars_than_may_be_synced(application, ada, settings) -> None:
     page.post("enter", **RIGHT)
     response = page.post("choose", calendar=["home", "team"])
     assert response.status_code == 422
-    assert "Choose at most 1 of the calendars." in text_of(response)
+    assert "You have chosen 2 calendars. Choose at most 1." in text_of(response)
     page.follow(page.post("choose", calendar=["home"]))
     assert application.connection(ada).status == Status.ACTIVE
