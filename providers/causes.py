@@ -99,6 +99,11 @@ CAUSES: dict[str, Cause] = {
         "The account has no mailbox at the provider, and so no calendar.",
         "Ask the administrator for a mailbox (a licence for Exchange Online), then connect again.",
     ),
+    "calendar_service_off": Cause(
+        "The account does not use the provider's calendar.",
+        "Open the calendar there once, or ask the account's administrator to turn it on; then"
+        " connect again.",
+    ),
     # The handshake
     "invalid_request": Cause(
         "The answer of the provider's page was incomplete or damaged.",

@@ -12,8 +12,10 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from csp.decorators import csp_update
 from django import forms
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
@@ -129,7 +131,9 @@ def _choose(request: HttpRequest, waiting: AuthorizationRequest, state: str) -> 
     try:
         return SeeOther(entry.choose(waiting, state, request.POST.getlist("calendar")))
     except ValueError as problem:
-        return _offer(request, waiting, state, entered, problem=str(problem))
+        ticked = tuple(request.POST.getlist("calendar"))
+        chosen = msgspec.structs.replace(entered, chosen=ticked)
+        return _offer(request, waiting, state, chosen, problem=str(problem))
 
 
 def _ask(
@@ -168,6 +172,7 @@ def _offer(
             {"id": key, "name": name, "color": color, "chosen": key in entered.chosen}
             for key, name, color in entered.calendars
         ],
+        "most_selected": settings.SELECTED_CALENDARS_PER_CONNECTION,
         "problem": problem,
     }
     status = 422 if problem else 200

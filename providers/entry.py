@@ -125,7 +125,7 @@ def choose(request: AuthorizationRequest, state: str, chosen: Collection[str]) -
         raise ValueError("Choose at least one of the calendars.")
     most = settings.SELECTED_CALENDARS_PER_CONNECTION
     if len(set(chosen)) > most:
-        raise ValueError(f"Choose at most {most} of the calendars.")
+        raise ValueError(f"You have chosen {len(set(chosen))} calendars. Choose at most {most}.")
     ordered = tuple(calendar_id for calendar_id in offered if calendar_id in set(chosen))
     _keep(request, msgspec.structs.replace(entered, chosen=ordered))
     code = secrets.token_urlsafe(32)

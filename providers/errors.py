@@ -167,8 +167,8 @@ class CalendarForbidden(ProviderError):
 
 
 class AccountUnsuitable(ProviderError):
-    """The account has no calendars that could be read: it is of the wrong kind, a guest, or without
-    a mailbox. `code` says which.
+    """The account has no calendars that could be read: it is of the wrong kind, a guest, without a
+    mailbox, or without the provider's calendar. `code` says which.
     """
 
     code = "account_type_refused"

@@ -198,7 +198,9 @@ def history_of(connection: ProviderConnection, person: User) -> list[HistoryLine
         ]
     )
     people = {
-        uuid.UUID(entry.actor_id) for entry in entries if entry.actor == AuditEntry.Actor.USER
+        uuid.UUID(entry.actor_id)
+        for entry in entries
+        if entry.actor == AuditEntry.Actor.USER and entry.actor_id
     }
     names = {
         str(user_id): name
@@ -218,6 +220,8 @@ def history_of(connection: ProviderConnection, person: User) -> list[HistoryLine
 
 def _by(entry: AuditEntry, person: User, names: Mapping[str, str]) -> str:
     match entry.actor:
+        case AuditEntry.Actor.USER if not entry.actor_id:
+            return ""  # whoever sat at the browser that an application has sent
         case AuditEntry.Actor.USER if entry.actor_id == str(person.pk):
             return " by you"
         case AuditEntry.Actor.USER:

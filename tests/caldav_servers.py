@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import shutil
 import signal
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 from xml.sax.saxutils import escape
@@ -151,6 +152,17 @@ def read_only_copy(radicale: CalDavServer, calendar_url: str) -> str:
     shutil.rmtree(root / "read-only", ignore_errors=True)
     shutil.copytree(root / calendar_url.rstrip("/").rpartition("/")[2], root / "read-only")
     return f"{radicale.url}{radicale.home}read-only/"
+
+
+def many_calendars(radicale: CalDavServer, count: int) -> CalDavServer:
+    """The same server as `guest` sees it, who has so many calendars."""
+    home = radicale.process.folder / "data" / "collection-root" / "guest"
+    for number in range(count):
+        folder = home / f"{number:04}"
+        folder.mkdir(parents=True)
+        properties = {"tag": "VCALENDAR", "D:displayname": f"Calendar {number}"}
+        (folder / ".Radicale.props").write_text(json.dumps(properties))
+    return replace(radicale, user="guest", principal="/guest/", home="/guest/")
 
 
 # Everybody owns what is below their name; what is called `read-only` they may only read.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from providers import causes
 from tests import contract_table
 from tests.plugin import settings_variables
 
@@ -42,11 +43,11 @@ def test_the_contract_lists_every_test_of_the_contract_and_no_failure() -> None:
     assert "FAILED" not in text
 
 
-TABLES = ("security.md", "reliability.md")
+TABLES = ("security.md", "reliability.md", "errors.md")
 
 
 @pytest.mark.parametrize("document", TABLES)
-def test_every_row_of_threats_and_faults_names_tests_that_exist(document: str) -> None:
+def test_every_row_of_tables_of_tests_names_tests_that_exist(document: str) -> None:
     text = (ROOT / "docs" / document).read_text()
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
     missing = [
@@ -57,13 +58,24 @@ def test_every_row_of_threats_and_faults_names_tests_that_exist(document: str) -
     assert not missing
     untested = [row for row in _rows_of_test_tables(text) if "`tests/" not in row.split("|")[-2]]
     assert not untested
+    assert _rows_of_test_tables(text)
+
+
+def test_what_people_read_is_what_the_product_says() -> None:
+    """The table of mishaps against the words of `providers.causes`."""
+    rows = _rows_of_test_tables((ROOT / "docs" / "errors.md").read_text())
+    assert len(rows) == 13
+    for row in rows:
+        _, code, said, _ = (cell.strip() for cell in row.strip("|").split(" | "))
+        if words := causes.CAUSES.get(code.strip("`")):
+            assert said == f"{words.cause} {words.remedy}"
 
 
 def _rows_of_test_tables(text: str) -> list[str]:
-    """The rows below each `| … | defence | test |`, without the line below the heading."""
+    """The rows below each `| … | test |`, without the line below the heading."""
     rows, inside = [], False
     for line in text.splitlines():
-        inside = line.startswith("|") and (inside or line.endswith("| defence | test |"))
+        inside = line.startswith("|") and (inside or line.endswith(" | test |"))
         if inside and not line.endswith("| test |") and not line.startswith("|---"):
             rows.append(line)
     return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from zoneinfo import available_timezones
 
 from providers.base import RemoteCalendar
@@ -71,12 +72,12 @@ _NAMED_COLORS = {
 @dataclass(frozen=True, slots=True)
 class _Found:
     calendar: RemoteCalendar
-    order: tuple[bool, float]
+    order: tuple[bool, float, str]
 
 
 def list_calendars(session: Session, principal: Principal) -> list[RemoteCalendar]:
     """All calendars that can hold events, the default one first: the one that the server names, or
-    else the first in the order that the person has given them.
+    else the first in the order that the person has given them. Those without one follow by name.
     """
     found: dict[str, _Found] = {}
     defaults: set[str] = set()
@@ -114,9 +115,15 @@ def zone_of(member: Member) -> str:
     for name in names:
         # Some programs put their own name in front: /freeassociation.sourceforge.net/Europe/Paris.
         for candidate in (name, "/".join(name.split("/")[-2:]), "/".join(name.split("/")[-3:])):
-            if candidate in available_timezones():
+            if candidate in _zone_names():
                 return candidate
     return ""
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    """Read from the disk once: that takes as long as the rest of a hundred calendars."""
+    return frozenset(available_timezones())
 
 
 def _collections(session: Session, home: str) -> Iterator[tuple[str, Member]]:
@@ -146,7 +153,7 @@ def _entry(url: str, member: Member, principal: Principal) -> _Found | None:
         is_primary=False,
         color=_color(member.text(_COLOR)),
     )
-    return _Found(calendar, _order(member))
+    return _Found(calendar, (*_order(member), calendar.name.casefold()))
 
 
 def _role(url: str, member: Member, principal: Principal) -> str:
@@ -166,7 +173,7 @@ def _order(member: Member) -> tuple[bool, float]:
     try:
         return False, float(member.text(_ORDER))
     except ValueError:
-        return True, 0.0  # after those that have one, as the server lists them
+        return True, 0.0  # after those that have one
 
 
 def _color(text: str) -> str:

@@ -94,7 +94,8 @@ PRESETS = (
         key="caldav",
         name="Another server",
         example="calendar.example.com",
-        hint="The server's address or your e-mail address; if the service has app passwords, one.",
+        hint="The server's address, or your e-mail address. If the service has app passwords, make"
+        " one and enter it.",
     ),
 )
 

@@ -13,6 +13,7 @@ from typing import Any
 from providers.base import Response
 from providers.errors import (
     AccessTokenRejected,
+    AccountUnsuitable,
     CalendarForbidden,
     CalendarNotFound,
     CalendarReadOnly,
@@ -45,6 +46,7 @@ _REASONS: dict[str, type[ProviderError]] = {
     "SERVICE_DISABLED": Misconfigured,
     "forbidden": CalendarForbidden,
     "requiredAccessLevel": CalendarForbidden,
+    "notACalendarUser": AccountUnsuitable,
     "notFound": CalendarNotFound,
     "fullSyncRequired": CursorExpired,
     "updatedMinTooLongAgo": CursorExpired,
@@ -58,6 +60,7 @@ _WRITING: dict[tuple[int, str], type[ProviderError]] = {
     (410, "deleted"): EventNotFound,
     (412, "conditionNotMet"): EventChanged,
 }
+_SHOWN_CODES: dict[type[ProviderError], str] = {AccountUnsuitable: "calendar_service_off"}
 WRITING_SCOPE = "https://www.googleapis.com/auth/calendar.events"
 # These decide before the status does: an address that Google does not post to is refused with 401,
 # https://developers.google.com/workspace/calendar/api/guides/push
@@ -102,6 +105,7 @@ def reason_of(response: Response) -> str:
 def _made(kind: type[ProviderError], response: Response, reason: str) -> ProviderError:
     said = f"Google answered HTTP {response.status} {clean_text(reason, 60)}".rstrip()
     error = kind(f"{said}.")
+    error.code = _SHOWN_CODES.get(kind, error.code)
     error.retry_after = retry_after_seconds(response.headers, datetime.now(UTC))
     return error
 

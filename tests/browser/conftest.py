@@ -21,6 +21,8 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from tests.caldav_servers import CalDavServer, open_radicale, open_xandikos
+from tests.password_gate import behind_a_password
 from tests.sandbox.process import SandboxProcess
 from tests.stack.conftest import LocalRun, new_local_run, sandbox_at
 from tests.stack.product import Client
@@ -58,11 +60,15 @@ def browser() -> Iterator[Browser]:
 
 @dataclass(frozen=True)
 class Product:
-    """The running product, as its administrator uses it, and the sandbox's switches."""
+    """The running product, as its administrator uses it, and the sandbox's switches.
+
+    `environment` is for other programs that are to use its settings.
+    """
 
     known: dict[str, str]
     api: Client
     sandbox: SandboxProcess
+    environment: dict[str, str]
 
     def new_calendar(self, name: str) -> str:
         """Its page."""
@@ -72,9 +78,24 @@ class Product:
 
 
 @pytest.fixture(scope="session")
-def local_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRun]:
+def caldav_servers() -> Iterator[dict[str, CalDavServer]]:
+    """New ones, that the product may reach, each with an account behind a password."""
     chromium()
+    with (
+        open_radicale("anna@example.com") as radicale,
+        open_xandikos("anna@example.com") as xandikos,
+        behind_a_password(xandikos) as gated,
+    ):
+        yield {"radicale": radicale, "xandikos": gated}
+
+
+@pytest.fixture(scope="session")
+def local_run(
+    tmp_path_factory: pytest.TempPathFactory, caldav_servers: dict[str, CalDavServer]
+) -> Iterator[LocalRun]:
     with new_local_run(tmp_path_factory.mktemp("browser") / "var") as run:
+        allowed = ",".join(server.host for server in caldav_servers.values())
+        run.environment["OUTBOUND_ALLOWED_HOSTS"] = allowed
         run.start()
         yield run
 
@@ -83,7 +104,8 @@ def local_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRun]:
 def product(local_run: LocalRun, tmp_path: Path) -> Iterator[Product]:
     known = local_run.known
     sandbox = sandbox_at(known["sandbox_url"], tmp_path)
-    yield Product(known, Client(known["base_url"], known["api_token"]), sandbox)
+    api = Client(known["base_url"], known["api_token"])
+    yield Product(known, api, sandbox, local_run.environment)
     sandbox.calm()
 
 

@@ -101,12 +101,14 @@ def test_without_javascript(product: Product, new_person: NewPerson) -> None:
     page.wait_for_url(re.compile(r"/connections/"))
     reload = page.get_by_role("link", name="Reload to see progress")
     expect(reload).to_be_visible()
+    synced = page.get_by_text(SYNCED)
     for _ in range(60):
-        if not reload.count():
+        if synced.count():
             break
         page.wait_for_timeout(500)
-        reload.click()
-    expect(page.get_by_text(SYNCED)).to_be_visible()
+        with page.expect_navigation():
+            reload.click()
+    expect(synced).to_be_visible()
 
 
 def test_with_the_keyboard_alone(product: Product, new_person: NewPerson) -> None:

@@ -325,6 +325,13 @@ def test_trouble_at_the_provider(start, person, outside, kind, target, code) -> 
     assert_failed(data, values, code)
 
 
+def test_an_account_that_does_not_use_the_provider_s_calendar(start, person, outside) -> None:
+    data = start()
+    location = person.answer(data["authorization_url"])
+    outside.trouble("forbidden", "calendars", None, reason="notACalendarUser")
+    assert_failed(data, returned(person.come_back(location)), "calendar_service_off")
+
+
 def test_a_misconfigured_client_leaves_other_connections_alone(start, connected, person, outside):
     data = start()
     location = person.answer(data["authorization_url"])

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import ssl
 import threading
 import zlib
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from providers.errors import CertificateInvalid, ProviderError, ProviderUnavailable
 from providers.http import HttpClient
+from tests.providers.certificates import certify
 from tests.providers.http_server import Server, answer, client, resolver, text_chain
 
 # What is sent, and what comes back
@@ -148,55 +143,24 @@ def test_html_is_an_answer_like_any_other(server: Server) -> None:
 # TLS
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for calendar.example alone: its file, and a server's context with it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "calendar.example")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("calendar.example")]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    public = tmp_path / "certificate.pem"
-    public.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    private = tmp_path / "key.pem"
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(public, private)
-    return public, context
-
-
 @pytest.mark.parametrize(
-    ("name", "trusted", "works"),
+    ("name", "trusted", "days", "works"),
     [
-        ("calendar.example", True, True),
-        ("calendar.example", False, False),
-        ("other.example", True, False),
+        ("calendar.example", True, 1, True),
+        ("calendar.example", False, 1, False),
+        ("calendar.example", True, -1, False),
+        ("other.example", True, 1, False),
     ],
 )
-def test_the_certificate_must_be_trusted_and_for_the_name(
-    authority: tuple[Path, ssl.SSLContext],
+def test_the_certificate_must_be_trusted_and_valid_and_for_the_name(
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
     trusted: bool,
+    days: int,
     works: bool,
 ) -> None:
-    public, context = authority
+    public, context = certify(tmp_path, "calendar.example", days=days)
     server = Server(context)
     server.replies = [answer()]
     if trusted:

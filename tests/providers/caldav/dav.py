@@ -19,6 +19,15 @@ _SPACES = (
     'xmlns:d="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav"'
     ' xmlns:cs="http://calendarserver.org/ns/" xmlns:ic="http://apple.com/ns/ical/"'
 )
+NAMES_PRINCIPAL = (
+    "<d:current-user-principal><d:href>/principals/anna/</d:href></d:current-user-principal>"
+)
+HAS_HOME = (
+    "<c:calendar-home-set><d:href>/calendars/anna/</d:href></c:calendar-home-set>"
+    "<c:calendar-user-address-set><d:href>/principals/anna/</d:href>"
+    "<d:href>mailto:anna@example.com</d:href></c:calendar-user-address-set>"
+    "<d:displayname>Anna</d:displayname>"
+)
 Answer = Response | Exception | Callable[["Sent"], Response]
 
 
@@ -122,3 +131,18 @@ def ical(uid: str = "u1", summary: str = "Lunch", extra: str = "") -> str:
 def error(*names: str) -> str:
     inner = "".join(f"<{name}/>" for name in names)
     return f"<d:error {_SPACES}>{inner}</d:error>"
+
+
+def server(**at: str) -> Dav:
+    """Says whose account it is at `/`, and knows the account."""
+    dav = Dav().on("PROPFIND", f"{HOST}/", multistatus(resource("/", NAMES_PRINCIPAL)))
+    return dav.on("PROPFIND", PRINCIPAL, multistatus(resource("/principals/anna/", HAS_HOME)))
+
+
+def called(name: str, more: str = "") -> str:
+    kind = "<d:resourcetype><d:collection/><c:calendar/></d:resourcetype>"
+    return f"{kind}<d:displayname>{name}</d:displayname>{more}"
+
+
+def listing(*responses: str) -> Dav:
+    return server().on("PROPFIND", HOME, multistatus(resource("/calendars/anna/"), *responses))

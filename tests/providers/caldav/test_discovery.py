@@ -1,4 +1,4 @@
-"""From what a person enters to the account and its calendars, at servers of many kinds."""
+"""From what a person enters to the account, at servers of many kinds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from providers.base import Access
 from providers.caldav.provider import CalDavProvider
 from providers.errors import (
     AddressBlocked,
-    CalendarNotFound,
     CertificateInvalid,
     CredentialsRejected,
     NotACalendar,
@@ -20,34 +19,22 @@ from providers.errors import (
 from tests.providers.caldav.dav import (
     ACCESS,
     CALENDAR,
-    HOME,
+    HAS_HOME,
     HOST,
+    NAMES_PRINCIPAL,
     PRINCIPAL,
     SECRET,
     Dav,
     Sent,
+    called,
     multistatus,
     reply,
     resource,
+    server,
 )
 
 PROVIDER = CalDavProvider()
-NAMES_PRINCIPAL = (
-    "<d:current-user-principal><d:href>/principals/anna/</d:href></d:current-user-principal>"
-)
-HAS_HOME = (
-    "<c:calendar-home-set><d:href>/calendars/anna/</d:href></c:calendar-home-set>"
-    "<c:calendar-user-address-set><d:href>/principals/anna/</d:href>"
-    "<d:href>mailto:anna@example.com</d:href></c:calendar-user-address-set>"
-    "<d:displayname>Anna</d:displayname>"
-)
 HTML = reply(200, "<!DOCTYPE html><html><body>Welcome</body></html>")
-
-
-def server(**at: str) -> Dav:
-    """Says whose account it is at `/`, and knows the account."""
-    dav = Dav().on("PROPFIND", f"{HOST}/", multistatus(resource("/", NAMES_PRINCIPAL)))
-    return dav.on("PROPFIND", PRINCIPAL, multistatus(resource("/principals/anna/", HAS_HOME)))
 
 
 def sign_in(dav: Dav, address: str = HOST, user: str = "anna") -> Access:
@@ -238,7 +225,7 @@ def test_a_server_that_names_no_end_of_homes() -> None:
 def test_no_principal() -> None:
     """Synology, mail.ru: the URL that was given stands for the account."""
     root = resource("/", "<d:resourcetype><d:collection/></d:resourcetype>")
-    dav = Dav().on("PROPFIND", f"{HOST}/", multistatus(root, resource("/cal/", _calendar("Cal"))))
+    dav = Dav().on("PROPFIND", f"{HOST}/", multistatus(root, resource("/cal/", called("Cal"))))
     dav.on("OPTIONS", f"{HOST}/", reply(200, DAV="1, calendar-access, calendar-auto-schedule"))
     access = sign_in(dav)
     assert access.address == f"{HOST}/"
@@ -248,7 +235,7 @@ def test_no_principal() -> None:
 
 def test_a_calendar_in_the_place_of_a_principal() -> None:
     dav = Dav().on(
-        "PROPFIND", CALENDAR, multistatus(resource("/calendars/anna/work/", _calendar("W")))
+        "PROPFIND", CALENDAR, multistatus(resource("/calendars/anna/work/", called("W")))
     )
     access = sign_in(dav, CALENDAR)
     assert [calendar.id for calendar in PROVIDER.list_calendars(dav, access)] == [CALENDAR]
@@ -270,7 +257,7 @@ def test_homes_on_other_hosts() -> None:
     dav.on(
         "PROPFIND",
         home,
-        multistatus(resource("/1/calendars/"), resource("/1/calendars/home/", _calendar("Home"))),
+        multistatus(resource("/1/calendars/"), resource("/1/calendars/home/", called("Home"))),
     )
     access = sign_in(dav, start)
     assert [calendar.id for calendar in PROVIDER.list_calendars(dav, access)] == [f"{home}home/"]
@@ -289,137 +276,3 @@ def test_the_account() -> None:
     assert PROVIDER.fetch_account(bare, ACCESS).email == ""
     by_mail = Access(address=PRINCIPAL, user="anna@example.org", secret=SECRET)
     assert PROVIDER.fetch_account(bare, by_mail).email == "anna@example.org"
-
-
-# Calendars
-
-
-def _calendar(name: str, more: str = "") -> str:
-    kind = "<d:resourcetype><d:collection/><c:calendar/></d:resourcetype>"
-    return f"{kind}<d:displayname>{name}</d:displayname>{more}"
-
-
-def listing(*responses: str) -> Dav:
-    return server().on("PROPFIND", HOME, multistatus(resource("/calendars/anna/"), *responses))
-
-
-def test_what_is_a_calendar() -> None:
-    supported = "c:supported-calendar-component-set"
-    events = f'<{supported}><c:comp name="{{}}"/></{supported}>'
-    inbox = "<d:resourcetype><d:collection/><c:schedule-inbox/></d:resourcetype>"
-    feed = "<d:resourcetype><d:collection/><c:calendar/><cs:subscribed/></d:resourcetype>"
-    dav = listing(
-        resource("/calendars/anna/a/", _calendar("A", events.format("VEVENT"))),
-        resource("/calendars/anna/tasks/", _calendar("Tasks", events.format("VTODO"))),
-        resource("/calendars/anna/inbox/", inbox),
-        resource("/calendars/anna/feed/", feed),
-        resource("/calendars/anna/plain/", _calendar("Plain")),
-        resource("/calendars/anna/nameless/", "<d:resourcetype><c:calendar/></d:resourcetype>"),
-    )
-    calendars = PROVIDER.list_calendars(dav, ACCESS)
-    assert [calendar.name for calendar in calendars] == ["A", "Plain", "nameless"]
-    assert [calendar.is_primary for calendar in calendars] == [True, False, False]
-
-
-@pytest.mark.parametrize(
-    ("more", "role"),
-    [
-        ("", "owner"),
-        ("<d:owner><d:href>/principals/anna</d:href></d:owner>", "owner"),
-        ("<d:owner><d:href>/principals/ben/</d:href></d:owner>", "writer"),
-        ("{read}", "reader"),
-        ("{read-write}", "owner"),
-        ("{all}", "owner"),
-        ("{write-content bind}<d:owner><d:href>/principals/ben/</d:href></d:owner>", "writer"),
-    ],
-)
-def test_roles(more: str, role: str) -> None:
-    sets = {
-        "{read}": "<d:read/>",
-        "{read-write}": "<d:read/></d:privilege><d:privilege><d:write/>",
-        "{all}": "<d:all/>",
-        "{write-content bind}": "<d:write-content/><d:bind/>",
-    }
-    for mark, inner in sets.items():
-        privilege = f"<d:privilege>{inner}</d:privilege>"
-        more = more.replace(
-            mark, f"<d:current-user-privilege-set>{privilege}</d:current-user-privilege-set>"
-        )
-    [calendar] = PROVIDER.list_calendars(
-        listing(resource("/calendars/anna/a/", _calendar("A", more))), ACCESS
-    )
-    assert calendar.access_role == role
-
-
-@pytest.mark.parametrize(
-    ("said", "color"),
-    [
-        ("#FF2968FF", "#ff2968"),
-        ("#00aaFF", "#00aaff"),
-        ("#f00", "#ff0000"),
-        ("Teal", "#008080"),
-        ("mystery", ""),
-        ("#ff29", ""),
-        ("", ""),
-    ],
-)
-def test_colors(said: str, color: str) -> None:
-    more = f"<ic:calendar-color>{said}</ic:calendar-color>"
-    [calendar] = PROVIDER.list_calendars(
-        listing(resource("/calendars/anna/a/", _calendar("A", more))), ACCESS
-    )
-    assert calendar.color == color
-
-
-@pytest.mark.parametrize(
-    ("zone", "name"),
-    [
-        ("TZID:Europe/Berlin\r\n", "Europe/Berlin"),
-        ("TZID:W. Europe\r\nX-LIC-LOCATION:Europe/Berlin\r\n", "Europe/Berlin"),
-        (
-            "TZID:/freeassociation.sourceforge.net/America/Argentina/Sal\r\n ta\r\n",
-            "America/Argentina/Salta",
-        ),
-        ("TZID:Nowhere/Town\r\n", ""),
-    ],
-)
-def test_time_zones(zone: str, name: str) -> None:
-    text = f"BEGIN:VCALENDAR\r\nBEGIN:VTIMEZONE\r\n{zone}END:VTIMEZONE\r\nEND:VCALENDAR\r\n"
-    more = f"<c:calendar-timezone>{text}</c:calendar-timezone>"
-    [calendar] = PROVIDER.list_calendars(
-        listing(resource("/calendars/anna/a/", _calendar("A", more))), ACCESS
-    )
-    assert calendar.time_zone == name
-
-
-def test_the_default_calendar_comes_first() -> None:
-    order = "<ic:calendar-order>{}</ic:calendar-order>"
-    inbox = (
-        "<d:resourcetype><c:schedule-inbox/></d:resourcetype><c:schedule-default-calendar-URL>"
-        "<d:href>/calendars/anna/c%40/</d:href></c:schedule-default-calendar-URL>"
-    )
-    entries = [
-        resource("/calendars/anna/a/", _calendar("A", order.format(2))),
-        resource("/calendars/anna/b/", _calendar("B", order.format(1))),
-        resource("/calendars/anna/c@/", _calendar("C")),
-    ]
-    calendars = PROVIDER.list_calendars(listing(*entries), ACCESS)
-    assert [calendar.name for calendar in calendars] == ["B", "A", "C"]
-    calendars = PROVIDER.list_calendars(
-        listing(*entries, resource("/calendars/anna/inbox/", inbox)), ACCESS
-    )
-    assert [calendar.name for calendar in calendars] == ["C", "B", "A"]
-    assert calendars[0].id == f"{HOME}c@/"
-
-
-def test_one_calendar() -> None:
-    dav = listing(
-        resource("/calendars/anna/a/", _calendar("A")),
-        resource("/calendars/anna/b/", _calendar("B")),
-    )
-    assert PROVIDER.fetch_calendar(dav, ACCESS, f"{HOME}b/").name == "B"
-    assert PROVIDER.fetch_calendar(dav, ACCESS, "primary").name == "A"
-    for unknown in (f"{HOME}c/", "https://evil.example/", ""):
-        with pytest.raises(CalendarNotFound):
-            PROVIDER.fetch_calendar(dav, ACCESS, unknown)
-    assert not any("evil" in sent.url for sent in dav.sent)

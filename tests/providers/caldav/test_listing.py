@@ -1,16 +1,12 @@
-"""What is listed, by which cursor, and how bodies are fetched: at servers of many kinds."""
+"""What is listed, and by which cursor: at servers of many kinds."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-from datetime import UTC, datetime
-
 import pytest
 
-from providers.base import EventQuery, InvalidEvent, RemoteObject, Response, Window
-from providers.caldav.collection import Body, CalendarCollection
-from providers.caldav.listing import Page, Reader, list_page
+from providers.base import EventQuery, Response
+from providers.caldav.collection import CalendarCollection
+from providers.caldav.listing import Page, list_page
 from providers.caldav.session import Session
 from providers.errors import (
     AnswerLost,
@@ -23,11 +19,9 @@ from providers.errors import (
     RateLimited,
 )
 from tests.providers.caldav.dav import (
-    ACCESS,
     CALENDAR,
     HOST,
     Dav,
-    Sent,
     error,
     event,
     gone,
@@ -37,48 +31,19 @@ from tests.providers.caldav.dav import (
     resource,
     version,
 )
-
-WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
-QUERY = EventQuery(CALENDAR, WINDOW)
-PATH = "/calendars/anna/work/"
-A, B, C = (f"{PATH}{name}.ics" for name in "abc")
-SYNC = (
-    "<d:supported-report-set><d:supported-report><d:report><d:sync-collection/></d:report>"
-    "</d:supported-report></d:supported-report-set>"
+from tests.providers.caldav.listings import (
+    CTAG,
+    PATH,
+    SYNC,
+    TOKEN,
+    WINDOW,
+    A,
+    B,
+    C,
+    page,
+    reader,
+    serving,
 )
-TOKEN = "<d:sync-token>http://t/1</d:sync-token>"
-CTAG = "<cs:getctag>tag-1</cs:getctag>"
-
-
-def reader(zone: str) -> Reader:
-    """Keeps of an object that it was read: its version, and the zone."""
-
-    def read(object_id: str, body: Body) -> RemoteObject | InvalidEvent:
-        if "BROKEN" in body.text:
-            return InvalidEvent(object_id, zone or "broken")
-        return RemoteObject(id=object_id, etag=body.etag, events=(), starts_at=None, ends_at=None)
-
-    return read
-
-
-def serving(state: str = "", *objects: str, url: str = CALENDAR) -> Dav:
-    """A calendar that says so about itself and holds these objects."""
-    path = url.removeprefix(HOST)
-    itself = resource(path, f"<d:resourcetype><c:calendar/></d:resourcetype>{state}")
-
-    def answer(sent: Sent) -> Response:
-        return multistatus(itself, *(objects if sent.headers["Depth"] == "1" else ()))
-
-    return Dav().on("PROPFIND", url, answer)
-
-
-def page(dav: Dav, cursor: str = "", page_token: str = "", calendar: str = CALENDAR) -> Page:
-    query = replace(QUERY, calendar_id=calendar, cursor=cursor, page_token=page_token)
-    collection = CalendarCollection(Session.of(dav, ACCESS), query.calendar_id)
-    found = list_page(collection, query, reader)
-    assert bool(found.next_page_token) != bool(found.next_cursor)
-    return found
-
 
 # Everything
 
@@ -287,159 +252,6 @@ def test_versions_that_are_missing() -> None:
     first = page(serving("", bare))
     again = page(serving("", bare), first.next_cursor)
     assert (again.versions, again.complete) == ({A: ""}, True)
-
-
-# Bodies
-
-
-def bodies(dav: Dav, versions: dict[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Versions of what was read, and what could not be."""
-    collection = CalendarCollection(Session.of(dav, ACCESS), CALENDAR)
-    found = Page(collection=collection, reader=reader, versions=versions)
-    objects, invalid = found.read(versions)
-    return {item.id: item.etag for item in objects}, [item.id for item in invalid]
-
-
-def multiget(**texts: str) -> Dav:
-    """A server with these objects, by their letter; their version is `"1"`."""
-    dav = serving()
-
-    def answer(sent: Sent) -> Response:
-        asked = re.findall(r"<d:href>(.*?)</d:href>", sent.body)
-        named = {href: texts.get(href.removesuffix(".ics")[-1]) for href in asked}
-        return multistatus(
-            *(
-                gone(href) if text is None else event(href, '"1"', text)
-                for href, text in named.items()
-            )
-        )
-
-    return dav.on("REPORT", CALENDAR, answer)
-
-
-def test_bodies() -> None:
-    dav = multiget(a=ical(), b=ical(summary="BROKEN"))
-    assert bodies(dav, {A: '"1"', B: '"1"', C: '"1"'}) == ({A: '"1"'}, [B])
-    assert dav.paths() == [f"PROPFIND {PATH}", f"REPORT {PATH}"]
-
-
-def test_the_zone_of_floating_times_is_the_calendars() -> None:
-    zone = "<c:calendar-timezone>BEGIN:VTIMEZONE\nTZID:Europe/Berlin\n</c:calendar-timezone>"
-    dav = serving(zone).on("REPORT", CALENDAR, multistatus(event(A, '"1"', "BROKEN")))
-    collection = CalendarCollection(Session.of(dav, ACCESS), CALENDAR)
-    _, [invalid] = Page(collection=collection, reader=reader).read([A])
-    assert invalid.reason == "Europe/Berlin"
-
-
-def test_nothing_to_read_asks_nothing() -> None:
-    dav = Dav()
-    assert bodies(dav, {}) == ({}, [])
-    assert dav.sent == []
-
-
-def test_fifty_at_once() -> None:
-    ids = {f"{PATH}{n}a.ics": '"1"' for n in range(120)}
-    dav = multiget(a=ical())
-    found, _ = bodies(dav, ids)
-    assert found.keys() == ids.keys()
-    assert [sent.body.count("<d:href>") for sent in dav.sent[1:]] == [50, 50, 20]
-
-
-@pytest.mark.parametrize(
-    "problem",
-    [reply(413), reply(500), reply(507), AnswerLost(), AnswerTooLarge(), reply(207, b"<x")],
-)
-def test_too_many_at_once(problem: Response | Exception) -> None:
-    dav = multiget(a=ical(), b=ical(), c=ical())
-    [works] = dav.answers["REPORT", CALENDAR]
-
-    def answer(sent: Sent) -> Response:
-        if sent.body.count("<d:href>") < 2:
-            assert callable(works)
-            return works(sent)
-        if isinstance(problem, Exception):
-            raise problem
-        return problem
-
-    dav.on("REPORT", CALENDAR, answer)
-    assert bodies(dav, {A: '"1"', B: '"1"', C: '"1"'})[0].keys() == {A, B, C}
-    assert [sent.body.count("<d:href>") for sent in dav.sent[1:]] == [3, 1, 2, 1, 1]
-
-
-def test_no_multiget_at_all() -> None:
-    dav = serving().on("REPORT", CALENDAR, reply(403))
-    dav.on("GET", f"{HOST}{A}", reply(200, ical(), ETag='W/"1"'))
-    assert bodies(dav, {A: '"1"', B: '"1"'}) == ({A: '"1"'}, [])
-
-
-def test_what_an_answer_leaves_out_is_asked_for_by_itself() -> None:
-    dav = serving().on("REPORT", CALENDAR, multistatus(version(A, '"1"')))
-    dav.on("GET", f"{HOST}{A}", reply(200, ical(), ETag='"1"'))
-    assert bodies(dav, {A: '"1"', B: '"1"'}) == ({A: '"1"'}, [])
-    dav.on("GET", f"{HOST}{B}", reply(502))
-    with pytest.raises(ProviderUnavailable):
-        bodies(dav, {A: '"1"', B: '"1"'})
-
-
-def test_too_many_requests_are_not_asked_again() -> None:
-    dav = serving().on("REPORT", CALENDAR, reply(429, Retry_After="9"))
-    with pytest.raises(RateLimited) as raised:
-        bodies(dav, {A: '"1"', B: '"1"'})
-    assert raised.value.retry_after == 9
-
-
-@pytest.mark.parametrize(
-    ("listed", "read", "kept"),
-    [
-        ('"1"', '"1"', '"1"'),
-        ('"1"', 'W/"1"', '"1"'),
-        ("1", '"1"', "1"),
-        ('"1"', '"2"', '"2"'),
-        ('"1"', "", '"sha256:'),
-        ("", '"2"', '"2"'),
-    ],
-)
-def test_versions_in_two_spellings(listed: str, read: str, kept: str) -> None:
-    dav = serving().on("REPORT", CALENDAR, multistatus(event(A, read, ical())))
-    [etag] = bodies(dav, {A: listed})[0].values()
-    assert etag.startswith(kept)
-
-
-def test_a_version_of_our_own_changes_with_the_text() -> None:
-    versions = [
-        bodies(serving().on("REPORT", CALENDAR, multistatus(event(A, "", text))), {A: ""})[0][A]
-        for text in (ical(), ical(), ical(summary="Dinner"))
-    ]
-    assert versions[0] == versions[1] != versions[2]
-
-
-def test_hrefs_in_two_spellings() -> None:
-    """Asked with `@` as it was listed, answered with `%40`; and where both exist, each its own."""
-    plain, escaped = f"{PATH}a@b.ics", f"{PATH}a%40b.ics"
-    dav = serving().on("REPORT", CALENDAR, multistatus(event(escaped, '"1"', ical())))
-    assert bodies(dav, {plain: '"1"'})[0] == {plain: '"1"'}
-    assert f"<d:href>{plain}</d:href>" in dav.sent[-1].body
-    both = multistatus(event(escaped, '"1"', ical()), event(plain, '"2"', ical()))
-    dav = serving().on("REPORT", CALENDAR, both)
-    assert bodies(dav, {plain: '"2"', escaped: '"1"'})[0] == {plain: '"2"', escaped: '"1"'}
-
-
-def test_a_huge_body_is_alone() -> None:
-    dav = multiget(a=ical(), b=ical(summary="x" * 1_100_000))
-    assert bodies(dav, {A: '"1"', B: '"1"'}) == ({A: '"1"'}, [B])
-    dav = (
-        serving().on("REPORT", CALENDAR, AnswerTooLarge()).on("GET", f"{HOST}{A}", AnswerTooLarge())
-    )
-    assert bodies(dav, {A: '"1"'}) == ({}, [A])
-
-
-@pytest.mark.parametrize(
-    "name", ["//evil.example/a.ics", "//[x/", "https://evil.example/a.ics", "a.ics", ""]
-)
-def test_ids_that_lead_elsewhere(name: str) -> None:
-    dav = serving()
-    assert bodies(dav, {name: '"1"'}) == ({}, [])
-    assert {sent.method for sent in dav.sent} == {"PROPFIND"}
 
 
 # The calendar itself

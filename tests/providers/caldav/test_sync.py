@@ -19,6 +19,7 @@ from tests.providers.contract_world import DAY, HOUR, MONDAY, WEEK, WINDOW
 from tests.providers.sync_remote import make_due, make_source
 
 pytestmark = pytest.mark.django_db
+Status = ProviderConnection.Status
 
 
 @pytest.fixture
@@ -103,6 +104,23 @@ def test_a_change_that_was_never_told_is_found_after_a_day(
     ExternalCalendar.objects.update(last_full_sync_at=timezone.now() - timedelta(days=2))
     assert run(source).kind == "full"
     assert titles(source) == ["Renamed"]
+
+
+def test_a_calendar_that_was_deleted_at_the_server(server: CalDavServer, settings: Any) -> None:
+    settings.OUTBOUND_ALLOWED_HOSTS = frozenset({server.host})
+    outbound._client.cache_clear()
+    world = CalDavWorld(server)
+    source = make_source(kind="caldav", external_id=world.calendar_id)
+    store_entered(connection=source.connection, access=_access(world))
+    world.add("Lunch", MONDAY, MONDAY + HOUR)
+    assert run(source).status == "succeeded"
+    server.delete(world.calendar_id.removeprefix(server.url))
+    for status in (Status.ACTIVE, Status.ACTIVE, Status.ERROR):
+        assert run(source).error_code == "calendar_not_found"
+        connection = ProviderConnection.objects.get(pk=source.connection_id)
+        assert (connection.status, connection.last_error_code) == (status, "calendar_not_found")
+    assert titles(source) == ["Lunch"]
+    outbound._client.cache_clear()
 
 
 def test_a_password_that_was_taken_back(radicale: CalDavServer, settings: Any) -> None:

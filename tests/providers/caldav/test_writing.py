@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from providers.base import RemoteAttendee, Response
-from providers.caldav.provider import CalDavProvider
 from providers.errors import (
     AnswerTooLarge,
     CalendarNotFound,
@@ -18,20 +15,17 @@ from providers.errors import (
     EventNotFound,
     InvalidResponse,
     MeetingUnavailable,
-    NotificationUnavoidable,
     ProviderError,
     ProviderUnavailable,
     RequestRefused,
     UnsupportedRecurrence,
 )
-from providers.writing import EventChanges, EventDraft, WrittenEvent
+from providers.writing import EventChanges
 from tests.providers.caldav.dav import (
     ACCESS,
     CALENDAR,
     HOST,
-    PRINCIPAL,
     Dav,
-    Sent,
     error,
     gone,
     ical,
@@ -39,81 +33,19 @@ from tests.providers.caldav.dav import (
     reply,
     resource,
 )
-from tests.providers.caldav.test_discovery import HAS_HOME
-
-PROVIDER = CalDavProvider()
-NAME = "0123456789abcdef0123456789abcdef"
-PATH = f"/calendars/anna/work/{NAME}.ics"
-URL = f"{HOST}{PATH}"
-GUESTS = "ORGANIZER:mailto:anna@example.com\r\nATTENDEE;PARTSTAT=ACCEPTED:mailto:ben@example.com"
-QUIET = GUESTS.replace("ATTENDEE;", "ATTENDEE;SCHEDULE-AGENT=NONE;")
-
-
-def store(text: str = "", etag: str = '"1"', *, multiget: bool = False) -> Dav:
-    """A calendar that holds at most one object, and takes everything. Each write has a new
-    version.
-    """
-    held: dict[str, Any] = {"text": text, "etag": etag, "writes": 0}
-
-    def get(sent: Sent) -> Response:
-        return reply(200, held["text"], ETag=held["etag"]) if held["text"] else reply(404)
-
-    def put(sent: Sent) -> Response:
-        held["writes"] += 1
-        held.update(text=sent.body, etag=f'"w{held["writes"]}"')
-        return reply(201)
-
-    def delete(sent: Sent) -> Response:
-        held["text"] = ""
-        return reply(204)
-
-    dav = Dav().on("GET", URL, get).on("PUT", URL, put).on("DELETE", URL, delete)
-    dav.on("REPORT", CALENDAR, reply(403))
-    state = resource("/calendars/anna/work/", "<d:resourcetype><c:calendar/></d:resourcetype>")
-    dav.on("PROPFIND", CALENDAR, multistatus(state))
-    dav.on("PROPFIND", PRINCIPAL, multistatus(resource("/principals/anna/", HAS_HOME)))
-    return dav.on("OPTIONS", CALENDAR, reply(200, DAV="1, calendar-access"))
-
-
-def scheduling(dav: Dav) -> Dav:
-    return dav.on("OPTIONS", CALENDAR, reply(200, DAV="1, calendar-access, calendar-auto-schedule"))
-
-
-def draft(**fields: Any) -> EventDraft:
-    start = datetime(2026, 6, 1, 10, tzinfo=UTC)
-    plain: dict[str, Any] = {
-        "id": NAME,
-        "start_at": start,
-        "end_at": start.replace(hour=11),
-        "title": "Lunch",
-    }
-    return EventDraft(**(plain | fields))
-
-
-def create(dav: Dav, *, notify: bool = False, **fields: Any) -> WrittenEvent:
-    return PROVIDER.create_event(dav, ACCESS, CALENDAR, draft(**fields), notify=notify)
-
-
-def change(
-    dav: Dav, event_id: str = PATH, *, etag: str = "", notify: bool = False, **fields: Any
-) -> WrittenEvent:
-    changes = EventChanges(**(fields or {"title": "Dinner"}))
-    given = (dav, ACCESS, CALENDAR, event_id, changes)
-    return PROVIDER.change_event(*given, etag=etag, notify=notify)
-
-
-def delete(dav: Dav, event_id: str = PATH, *, etag: str = "", notify: bool = False) -> None:
-    PROVIDER.delete_event(dav, ACCESS, CALENDAR, event_id, etag=etag, notify=notify)
-
-
-def sent(dav: Dav, method: str) -> list[Sent]:
-    return [each for each in dav.sent if each.method == method]
-
-
-def unfolded(dav: Dav) -> str:
-    """What was stored last."""
-    return sent(dav, "PUT")[-1].body.replace("\r\n ", "")
-
+from tests.providers.caldav.writes import (
+    NAME,
+    PATH,
+    PROVIDER,
+    URL,
+    change,
+    create,
+    delete,
+    draft,
+    sent,
+    store,
+    unfolded,
+)
 
 # Conditions
 
@@ -345,73 +277,3 @@ def test_yahoo_gets_utc() -> None:
     changes = replace(changes, recurrence=("RRULE:FREQ=WEEKLY",))
     with pytest.raises(UnsupportedRecurrence):
         PROVIDER.change_event(dav, access, calendar, event_id, changes, etag="", notify=False)
-
-
-# Who is told
-
-
-def test_nobody_is_named_unless_somebody_is_invited() -> None:
-    dav = store()
-    create(dav, notify=True)
-    assert "ORGANIZER" not in sent(dav, "PUT")[0].body
-    assert not sent(dav, "OPTIONS")
-
-
-@pytest.mark.parametrize("notify", [True, False])
-def test_whether_the_server_invites(notify: bool) -> None:
-    dav = scheduling(store())
-    create(dav, notify=notify, attendees=(RemoteAttendee("ben@example.com"),))
-    text = unfolded(dav)
-    assert "\r\nORGANIZER:mailto:anna@example.com\r\n" in text
-    assert ("SCHEDULE-AGENT=NONE" in text) is not notify
-    assert ":mailto:ben@example.com" in text
-
-
-def test_a_server_that_would_tell_of_a_change() -> None:
-    for call in (change, delete):
-        dav = scheduling(store(ical(extra=GUESTS)))
-        with pytest.raises(NotificationUnavoidable):
-            call(dav)
-        assert not sent(dav, "PUT") + sent(dav, "DELETE")
-        call(dav, notify=True)
-        for quiet in (scheduling(store(ical(extra=QUIET))), store(ical(extra=GUESTS))):
-            call(quiet)
-
-
-def test_guests_who_were_left_alone_are_invited_later() -> None:
-    dav = scheduling(store(ical(extra=QUIET)))
-    change(dav, notify=False, title="Dinner")
-    assert "SCHEDULE-AGENT=NONE" in unfolded(dav)
-    change(dav, notify=True, title="Supper")
-    assert "SCHEDULE-AGENT" not in unfolded(dav)
-    assert "PARTSTAT=ACCEPTED" in unfolded(dav)
-
-
-def test_guests_without_an_organizer_are_told_by_nobody() -> None:
-    bare = GUESTS.partition("\r\n")[2]
-    dav = scheduling(store(ical(extra=bare)))
-    change(dav)
-    assert "\r\nORGANIZER:mailto:anna@example.com\r\nATTENDEE;SCHEDULE-AGENT=NONE" in unfolded(dav)
-    delete(scheduling(store(ical(extra=bare))))
-
-
-def test_an_invitation_by_somebody_else() -> None:
-    theirs = GUESTS.replace("ORGANIZER:mailto:anna@", "ORGANIZER;CN=Carol:mailto:carol@")
-    dav = scheduling(store(ical(extra=theirs)))
-    change(dav, title="Mine")
-    assert "SCHEDULE-AGENT" not in unfolded(dav)
-    delete(dav)
-    assert sent(dav, "DELETE")[0].headers["Schedule-Reply"] == "F"
-    dav = scheduling(store(ical(extra=theirs)))
-    delete(dav, notify=True)
-    assert "Schedule-Reply" not in sent(dav, "DELETE")[0].headers
-
-
-def test_guests_keep_what_they_have_answered() -> None:
-    dav = store(ical(extra=GUESTS))
-    guests = (RemoteAttendee("Ben@example.com"), RemoteAttendee("dora@example.com"))
-    change(dav, attendees=guests)
-    assert "PARTSTAT=ACCEPTED:mailto:ben@example.com" in unfolded(dav)
-    assert "PARTSTAT=NEEDS-ACTION;RSVP=TRUE:mailto:dora@example.com" in unfolded(dav)
-    change(dav, attendees=())
-    assert "ATTENDEE" not in unfolded(dav)

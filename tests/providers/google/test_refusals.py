@@ -10,6 +10,7 @@ import pytest
 
 from providers.errors import (
     AccessTokenRejected,
+    AccountUnsuitable,
     CalendarForbidden,
     CalendarNotFound,
     CursorExpired,
@@ -39,6 +40,7 @@ TYPES: dict[str, type[ProviderError]] = {
     "SERVICE_DISABLED": Misconfigured,
     "forbidden": CalendarForbidden,
     "requiredAccessLevel": CalendarForbidden,
+    "notACalendarUser": AccountUnsuitable,
     "notFound": CalendarNotFound,
     "fullSyncRequired": CursorExpired,
     "updatedMinTooLongAgo": CursorExpired,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,6 +19,7 @@ from talkover.environments.models import RedirectURI
 from tests.caldav_servers import PASSWORD, CalDavServer, open_radicale
 from tests.factories import ProviderConfigurationFactory
 from tests.providers.caldav.world import CalDavWorld
+from tests.providers.certificates import certify
 from tests.providers.conftest import CALLBACK
 from tests.providers.contract_world import HOUR, MONDAY
 from tests.providers.handshakes.application import Application
@@ -104,3 +106,27 @@ def test_what_a_person_is_told(
     assert secret not in page.content.decode()
     assert secret not in caplog.text
     assert application.connection(ada).status == ProviderConnection.Status.PENDING
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        # The control: it is nothing else that keeps the page from this server.
+        (1, "There is no calendar at this address."),
+        (-1, "certificate is not valid, so the connection to it would not be safe. Check the"),
+    ],
+)
+def test_a_certificate_that_has_ended(
+    application, ada, tmp_path: Path, settings, monkeypatch, days: int, said: str
+) -> None:
+    public, context = certify(tmp_path, "127.0.0.1", days=days)
+    monkeypatch.setenv("SSL_CERT_FILE", str(public))
+    secured = Server(context)
+    secured.replies = [answer(b"<html></html>", "200 OK", "Content-Type: text/html")]
+    settings.OUTBOUND_ALLOWED_HOSTS = frozenset({secured.host})
+    outbound._client.cache_clear()
+    page = Browser(application.begin(ada)).enter(f"https://{secured.host}/", "canary")
+    secured.close()
+    assert page.status_code == 422
+    assert said in re.sub(r"\s+", " ", page.content.decode())
+    assert bool(secured.requests) is (days > 0)

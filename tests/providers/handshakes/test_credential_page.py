@@ -199,6 +199,16 @@ def test_a_choice_that_is_none(application, ada, chosen: list[str]) -> None:
     assert application.connection(ada).status == Status.PENDING
 
 
+def test_choosing_too_many_keeps_what_was_ticked(application, ada, settings) -> None:
+    settings.SELECTED_CALENDARS_PER_CONNECTION = 1
+    page = Page(application.begin(ada))
+    assert "Up to 1 can be chosen." in text_of(page.post("enter", **RIGHT))
+    response = page.post("choose", calendar=["home", "team"])
+    assert response.status_code == 422
+    assert "You have chosen 2 calendars. Choose at most 1." in text_of(response)
+    assert text_of(response).count(" checked>") == 2
+
+
 def test_choosing_before_entering_asks_for_the_credentials(application, ada) -> None:
     page = Page(application.begin(ada))
     response = page.post("choose", calendar=["home"])
@@ -314,6 +324,6 @@ def test_more_calendars_than_may_be_synced(application, ada, settings) -> None:
     page.post("enter", **RIGHT)
     response = page.post("choose", calendar=["home", "team"])
     assert response.status_code == 422
-    assert "Choose at most 1 of the calendars." in text_of(response)
+    assert "You have chosen 2 calendars. Choose at most 1." in text_of(response)
     page.follow(page.post("choose", calendar=["home"]))
     assert application.connection(ada).status == Status.ACTIVE

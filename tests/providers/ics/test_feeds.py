@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from django.test import Client
 
 from calendars.models import Event
+from providers import outbound
 from providers.base import Access, EventQuery, Window
 from providers.errors import (
     AddressBlocked,
@@ -222,9 +224,18 @@ def test_too_many_entries(http: HttpClient, server: FeedServer) -> None:
 # The whole way
 
 
-@pytest.mark.django_db
-def test_connecting_and_syncing(api, environment, server: FeedServer, settings, journal) -> None:
+@pytest.fixture
+def reachable(server: FeedServer, settings: Any) -> Iterator[FeedServer]:
+    """The same server, opened to the product's own client."""
     settings.OUTBOUND_ALLOWED_HOSTS = frozenset({server.host})
+    outbound._client.cache_clear()
+    yield server
+    outbound._client.cache_clear()
+
+
+@pytest.mark.django_db
+def test_connecting_and_syncing(api, environment, reachable: FeedServer, journal) -> None:
+    server = reachable
     RedirectURI.objects.create(environment=environment, uri=CALLBACK)
     configuration = ProviderConfigurationFactory(
         environment=environment, kind="ics", client_id="", identifier="feeds"

@@ -161,3 +161,15 @@ def test_hundreds_of_calendars_cost_no_more_queries(
     assert len(ticked(response)) == 501
     assert "The list was read 3" in text_of(response)
     assert "In sync" in text_of(owner.get(url("calendar-list")))
+
+
+def test_a_long_list_can_be_looked_through(owner, connection) -> None:
+    for number in range(12):
+        ExternalCalendar.objects.create(
+            connection=connection, external_id=f"c{number}", name=f"C{number}", is_selected=False
+        )
+    text = text_of(owner.get(url("connection-detail", connection.pk)))
+    assert "Find a calendar" in text
+    assert "13 calendars" in text
+    ExternalCalendar.objects.filter(external_id="c11").delete()
+    assert "Find a calendar" not in text_of(owner.get(url("connection-detail", connection.pk)))

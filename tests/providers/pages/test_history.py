@@ -54,6 +54,13 @@ def test_somebody_elses_name_is_the_environments(connection: ProviderConnection)
     assert history(signed_in(administrator), connection).startswith("Connected by Ada ")
 
 
+def test_whom_an_application_has_sent_is_nobody_known(
+    owner: Client, connection: ProviderConnection
+) -> None:
+    audit.record(connection, Action.CONNECTED, actor=Actor.of_browser("198.51.100.7"))
+    assert history(owner, connection).startswith("Connected just now")
+
+
 def test_staff_have_no_name_here(owner: Client, connection: ProviderConnection) -> None:
     audit.record(connection, Action.RECONNECT_STARTED, actor=Actor.of_staff(UserFactory()))
     assert history(owner, connection).startswith("Reconnecting begun by the operator ")
