@@ -55,7 +55,7 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
 
     def wait_for(
-        self, count: int, seconds: float = 10, *, like: Callable[[Received], bool] | None = None
+        self, count: int, seconds: float = 30, *, like: Callable[[Received], bool] | None = None
     ) -> list[Received]:
         """Wait until so many (of those `like` accepts) have come. Raises AssertionError."""
 

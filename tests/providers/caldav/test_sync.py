@@ -108,7 +108,6 @@ def test_a_change_that_was_never_told_is_found_after_a_day(
 
 def test_a_calendar_that_was_deleted_at_the_server(server: CalDavServer, settings: Any) -> None:
     settings.OUTBOUND_ALLOWED_HOSTS = frozenset({server.host})
-    outbound._client.cache_clear()
     world = CalDavWorld(server)
     source = make_source(kind="caldav", external_id=world.calendar_id)
     store_entered(connection=source.connection, access=_access(world))
@@ -120,7 +119,6 @@ def test_a_calendar_that_was_deleted_at_the_server(server: CalDavServer, setting
         connection = ProviderConnection.objects.get(pk=source.connection_id)
         assert (connection.status, connection.last_error_code) == (status, "calendar_not_found")
     assert titles(source) == ["Lunch"]
-    outbound._client.cache_clear()
 
 
 def test_a_password_that_was_taken_back(radicale: CalDavServer, settings: Any) -> None:

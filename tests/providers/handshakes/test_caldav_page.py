@@ -124,7 +124,6 @@ def test_a_certificate_that_has_ended(
     secured = Server(context)
     secured.replies = [answer(b"<html></html>", "200 OK", "Content-Type: text/html")]
     settings.OUTBOUND_ALLOWED_HOSTS = frozenset({secured.host})
-    outbound._client.cache_clear()
     page = Browser(application.begin(ada)).enter(f"https://{secured.host}/", "canary")
     secured.close()
     assert page.status_code == 422

@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from django.test import Client
 
-from providers import outbound
 from providers.ics.transport import MAX_BYTES
 from providers.models import ProviderConnection
 from talkover.environments.models import RedirectURI
@@ -59,10 +58,9 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def enter(api, environment, server: Server, settings) -> Iterator[Callable[[], str]]:
+def enter(api, environment, server: Server, settings) -> Callable[[], str]:
     """What the page says of the server's feed."""
     settings.OUTBOUND_ALLOWED_HOSTS = frozenset({server.host})
-    outbound._client.cache_clear()
     RedirectURI.objects.create(environment=environment, uri=CALLBACK)
     provider = ProviderConfigurationFactory(environment=environment, kind="ics", client_id="")
     calendar = CalendarFactory(environment=environment)
@@ -79,8 +77,7 @@ def enter(api, environment, server: Server, settings) -> Iterator[Callable[[], s
         assert page.status_code == 422
         return re.sub(r"\s+", " ", page.content.decode())
 
-    yield enter
-    outbound._client.cache_clear()
+    return enter
 
 
 def said_and_peak(enter: Callable[[], str]) -> tuple[str, int]:

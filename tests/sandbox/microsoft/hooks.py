@@ -69,7 +69,7 @@ class Hooks:
             **changes,
         }
 
-    def items(self, count: int, seconds: float = 10) -> list[dict[str, Any]]:
+    def items(self, count: int, seconds: float = 30) -> list[dict[str, Any]]:
         """Wait until so many items have come, of however many POSTs. Raises AssertionError."""
 
         def found() -> list[dict[str, Any]]:

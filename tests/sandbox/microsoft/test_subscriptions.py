@@ -9,6 +9,7 @@ from tests.sandbox.client import Client
 from tests.sandbox.microsoft.client import IMMUTABLE, TENANT, GraphClient, code_of
 from tests.sandbox.microsoft.hooks import Handshake, Hooks, in_minutes
 from tests.sandbox.process import SandboxProcess
+from tests.stack.product import until
 
 WEEKLY = {
     "pattern": {"type": "weekly", "interval": 1, "daysOfWeek": ["monday"]},
@@ -140,6 +141,12 @@ def test_what_is_refused(calm: SandboxProcess, changes: dict[str, Any]) -> None:
     assert hooks.handshakes == []
 
 
+def statuses(sandbox: SandboxProcess) -> list[list[int]]:
+    """How the deliveries of the first subscription were answered."""
+    (subscription, *_) = sandbox.control("GET", "subscriptions")["subscriptions"]
+    return [each["statuses"] for each in subscription["deliveries"]]
+
+
 def test_what_is_told(calm: SandboxProcess) -> None:
     client = connected(calm, "told")
     with Hooks() as hooks:
@@ -168,8 +175,7 @@ def test_what_is_told(calm: SandboxProcess) -> None:
         client.graph("DELETE", f"me/events/{made['id']}")
         told = [(each["changeType"], each["resourceData"]["id"]) for each in hooks.items(3)]
         assert told == [(kind, made["id"]) for kind in ("created", "updated", "deleted")]
-        delivered = calm.control("GET", "subscriptions")["subscriptions"][0]["deliveries"]
-        assert [each["statuses"] for each in delivered][:2] == [[202], [202]]
+        until(lambda: statuses(calm)[:2] == [[202], [202]], "the answers are noted")
 
 
 def test_only_what_was_asked_for(calm: SandboxProcess) -> None:
@@ -226,8 +232,7 @@ def test_repeated_until_accepted_and_told_twice(calm: SandboxProcess) -> None:
         calm.switch(push_times=2)
         client.create()
         hooks.items(5)
-    found = calm.control("GET", "subscriptions")["subscriptions"][0]["deliveries"]
-    assert found[0]["statuses"] == [503, 404, 202]
+        until(lambda: statuses(calm)[0] == [503, 404, 202], "the answers are noted")
 
 
 def test_lifecycle_and_made_up_items(calm: SandboxProcess) -> None:
