@@ -219,11 +219,11 @@ def test_a_notification_and_a_disconnection_do_not_wait_for_each_other(
     source = make_source(kind="google", next_sync_at=timezone.now() + timedelta(hours=1))
     channel = make_channel(source)
     leases_are_revoked, channel_is_read = threading.Event(), threading.Event()
-    request_sync = tasks.request_sync
+    is_new = push._is_new
 
-    def read_and_ask(*given: Any, **named: Any) -> Any:
-        channel_is_read.set()
-        return request_sync(*given, **named)
+    def read_and_look(*given: Any) -> bool:
+        channel_is_read.set()  # before a transaction begins: SQLite has one at a time
+        return is_new(*given)
 
     def disconnect() -> None:
         with transaction.atomic():
@@ -238,6 +238,6 @@ def test_a_notification_and_a_disconnection_do_not_wait_for_each_other(
         status: int = post(channel).status_code
         return status
 
-    monkeypatch.setattr(tasks, "request_sync", read_and_ask)
+    monkeypatch.setattr(push, "_is_new", read_and_look)
     assert sorted(in_threads(2, iter_once(disconnect, notify)), key=str) == [204, None]
     assert dirty(source) == 0  # it came too late

@@ -33,10 +33,14 @@ def answered(product: Installation) -> list[Any]:
     ]
 
 
+def titles(api: Client, calendar_id: str) -> set[str]:
+    return {event["title"] for event in api.events(calendar_id)}
+
+
 def until_listed(api: Client, calendar_id: str, title: str) -> None:
     """A machine that is busy with other things needs longer than the second it takes."""
     until(
-        lambda: title in {one["title"] for one in api.events(calendar_id)},
+        lambda: title in titles(api, calendar_id),
         f"{title} arrived, and nobody asked for a sync",
         seconds=15,
     )
@@ -49,13 +53,18 @@ def test_changes_arrive_by_themselves_until_the_connection_ends(notified: Instal
     until_synced(api, calendar_id)
     until(lambda: answered(notified) == [("sync", [204])], "a channel was opened, and works")
 
-    [event, other, *_] = sandbox.calendar("GET", account, "events?singleEvents=true")["items"]
+    # An event at the very edge of what is synced may be held there and not listed here.
+    listed = titles(api, calendar_id)
+    held = sandbox.calendar("GET", account, "events?singleEvents=true")["items"]
+    [event, other, *_] = (item for item in held if item["summary"] in listed)
     for title in ("Moved to the roof", "Moved to the cellar", "Back in the room"):
         sandbox.calendar("PATCH", account, f"events/{event['id']}", {"summary": title})
         until_listed(api, calendar_id, title)
     sandbox.switch(push_times=2)
     sandbox.calendar("DELETE", account, f"events/{other['id']}")
-    until(lambda: len(api.events(calendar_id)) == 19, "the deletion arrived", seconds=15)
+    until(
+        lambda: other["summary"] not in titles(api, calendar_id), "the deletion arrived", seconds=15
+    )
     assert_same_events(api, calendar_id, sandbox, account)
 
     assert api("DELETE", f"/calendars/{calendar_id}/providers/{connection_id}").status == 200
