@@ -11,7 +11,7 @@ import pytest
 from providers.sandbox.kinds import KINDS
 from tests.soak import judge
 from tests.soak.__main__ import conclude
-from tests.soak.faults import KINDS_THAT_PASS, TROUBLES
+from tests.soak.sandbox_side import KINDS_THAT_PASS, TROUBLES
 from tests.soak.storm import Storm
 from tests.soak.world import WORKERS, World, build
 
@@ -127,7 +127,7 @@ def test_the_judge_sees_an_event_that_differs(
     database: judge.Connection, at_rest: World, kind: str
 ) -> None:
     database.execute(EVENTS[kind].encode())
-    _, found = judge.compare(database, at_rest.links[-1:], at_rest.sandbox)
+    _, found = judge.compare(database, at_rest.links[-1:], at_rest.sides)
     assert any(kind.partition(":")[0] in difference for difference in found), found
     assert len(found) <= 3
 
