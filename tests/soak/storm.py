@@ -73,8 +73,8 @@ class Storm:
         strikes: int = 1,
     ) -> Report:
         """So many rounds, or as many as begin within these minutes; ends at the first difference
-        that a check finds. `strikes`: faults of machines a round; of the provider as many, or one
-        more.
+        that a check finds. `strikes`: faults of machines a round; of the providers as many, or
+        up to two more.
         """
         end = time.monotonic() + 60 * minutes if minutes else None
         with self.traffic:
@@ -114,6 +114,8 @@ class Storm:
         with self._world.database() as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             self._say(judge.history(connection))
+            struck = ", ".join(f"{name} {self.faults.struck[name]}" for name in self._world.sides)
+            self._say(f"troubles: {struck}")
             count, found = judge.compare(connection, self._world.links, self._world.sides)
             return count, found + judge.listed(connection, self._world.links, self._world.api)
 
@@ -128,7 +130,7 @@ class Storm:
         for link in touched:
             self._make(link, chance.randint(1, 6))
         names = [
-            self.faults.strike_provider(touched) for _ in range(strikes + chance.randint(0, 1))
+            self.faults.strike_provider(touched) for _ in range(strikes + chance.randint(0, 2))
         ]
         for link in {*touched, *chance.sample(world.links, 2)}:
             self._ask(link)

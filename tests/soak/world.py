@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from typing import Any
 import psycopg
 from redis import Redis
 
+from tests.caldav_servers import open_radicale
 from tests.plugin import base_environment
 from tests.sandbox.process import SandboxProcess
 from tests.services import Server, free_port, postgres_server, redis_server
+from tests.soak.caldav_side import CalDavSide
 from tests.soak.google_side import GoogleSide
 from tests.soak.microsoft_side import MicrosoftSide
 from tests.soak.sides import Link, Side
@@ -255,8 +257,10 @@ def build(folder: Path, *, calendars: int) -> Iterator[World]:
         postgres_server(options={"synchronous_commit": "on"}) as postgres,
         redis_server() as redis,
         SandboxProcess(data=folder / "sandbox") as sandbox,
+        open_radicale(*map(CalDavSide.user, range(calendars))) as radicale,
+        closing(CalDavSide(radicale)) as caldav,
     ):
-        sides: list[Side] = [GoogleSide(sandbox), MicrosoftSide(sandbox)]
+        sides: list[Side] = [GoogleSide(sandbox), MicrosoftSide(sandbox), caldav]
         settings = {
             **base_environment(folder),
             "DATABASE_URL": postgres.url,
