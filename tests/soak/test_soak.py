@@ -11,6 +11,7 @@ import pytest
 from providers.sandbox.kinds import KINDS
 from tests.soak import judge
 from tests.soak.__main__ import conclude
+from tests.soak.ics_side import IcsSide
 from tests.soak.sandbox_side import KINDS_THAT_PASS, TROUBLES
 from tests.soak.storm import Storm
 from tests.soak.world import WORKERS, World, build
@@ -55,6 +56,12 @@ def test_the_api_answered_all_through_it(storm: Storm) -> None:
     assert answers[200] > 50
     assert answers[503], "the database was away, and nobody noticed"
     assert answers.keys() <= {0, 200, 201, 202, 409, 503}
+
+
+def test_feeds_that_had_not_changed_were_not_sent(storm: Storm, world: World) -> None:
+    feeds = world.sides["ics"]
+    assert isinstance(feeds, IcsSide)
+    assert feeds.server.unchanged > 0
 
 
 def test_the_driver_knows_troubles_by_the_sandboxs_names() -> None:

@@ -23,6 +23,7 @@ from tests.sandbox.process import SandboxProcess
 from tests.services import Server, free_port, postgres_server, redis_server
 from tests.soak.caldav_side import CalDavSide
 from tests.soak.google_side import GoogleSide
+from tests.soak.ics_side import IcsSide
 from tests.soak.microsoft_side import MicrosoftSide
 from tests.soak.sides import Link, Side
 from tests.stack.product import (
@@ -259,8 +260,9 @@ def build(folder: Path, *, calendars: int) -> Iterator[World]:
         SandboxProcess(data=folder / "sandbox") as sandbox,
         open_radicale(*map(CalDavSide.user, range(calendars))) as radicale,
         closing(CalDavSide(radicale)) as caldav,
+        closing(IcsSide()) as ics,
     ):
-        sides: list[Side] = [GoogleSide(sandbox), MicrosoftSide(sandbox), caldav]
+        sides: list[Side] = [GoogleSide(sandbox), MicrosoftSide(sandbox), caldav, ics]
         settings = {
             **base_environment(folder),
             "DATABASE_URL": postgres.url,
