@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import socket
+import sys
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -64,6 +65,15 @@ class Order:
     strikes: Callable[[BaseHTTPRequestHandler], bool] = lambda _request: True
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of those who have hung up, as killed workers do."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
 class HostileServer(ABC):
     """Serves on a port of its own until it is closed. Each request is one account's."""
 
@@ -88,8 +98,7 @@ class HostileServer(ABC):
             def log_message(self, *_arguments: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     @property
