@@ -47,6 +47,8 @@ class MicrosoftSide(SandboxSide):
     providers: tuple[str, ...] = ("outlook",)
     reasons = REASONS
     ending = ("insufficient_claims",)  # a challenge that only a person can meet
+    # Said of the master of a series, in a batch after the delta, it would be believed.
+    at_once = ("not_found",)
 
     def register(self, manage: Manage, environment: str) -> None:
         root, secret = f"{self.sandbox.url}/microsoft", "a-secret-of-the-storm"

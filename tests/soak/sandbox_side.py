@@ -38,13 +38,15 @@ KINDS_THAT_PASS = {
 
 class SandboxSide(ABC):
     """One dialect. `reasons` are those it has for a kind of trouble; `ending` those of them that
-    end a grant, although the kind is one that passes.
+    end a grant, although the kind is one that passes. `at_once` are kinds that strike the very next
+    request and no other.
     """
 
     name: str
     providers: tuple[str, ...]
     reasons: Mapping[str, Collection[str]]
     ending: Collection[str] = ()
+    at_once: Collection[str] = ()
     has_pages = True
 
     def __init__(self, sandbox: SandboxProcess) -> None:
@@ -112,6 +114,8 @@ class SandboxSide(ABC):
         targets, more = TROUBLES.get(kind, (("events",), {}))
         target = field.chance.choice(targets)
         times, after = field.chance.randint(1, 3), field.chance.randint(0, 1)
+        if kind in self.at_once:
+            times, after = 1, 0
         if reasons := sorted(self.reasons.get(kind, ())):
             more = more | {"reason": field.chance.choice(reasons)}
         grave = kind not in KINDS_THAT_PASS or more.get("reason") in self.ending
