@@ -68,6 +68,13 @@ def is_changes(request: BaseHTTPRequestHandler, body: bytes) -> bool:
     return request.command == "REPORT" and b"sync-collection" in body
 
 
+def _refusal(link: Link, *, times: int = 1) -> Order:
+    """The next sync tokens are refused; the first report of a run brings one."""
+    return Order(
+        link.account, "refused_token", times, strikes=lambda request: request.command == "REPORT"
+    )
+
+
 class CalDavSide(WebSide):
     """Edits go straight to the server, as another program's."""
 
@@ -121,7 +128,7 @@ class CalDavSide(WebSide):
 
     def lengthen_listing(self, link: Link, milliseconds: int) -> None:
         super().lengthen_listing(link, milliseconds)
-        self.server.order(Order(link.account, "refused_token"))
+        self.server.order(_refusal(link))
 
     def poison(self, field: Field, link: Link) -> None:
         item = unreadable(f"poison-{link.number}", field.chance)
@@ -170,7 +177,7 @@ class CalDavSide(WebSide):
 
     def _refuse_token(self, field: Field, link: Link) -> None:
         field.edit(link)
-        self.server.order(Order(link.account, "refused_token", field.chance.randint(1, 3)))
+        self.server.order(_refusal(link, times=field.chance.randint(1, 3)))
 
     def _kill(self, field: Field, link: Link) -> None:
         """Kill -9 the server, until somebody edits or the round ends."""

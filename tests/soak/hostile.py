@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -25,6 +26,7 @@ class Reply:
     body: bytes = b""
 
 
+@cache
 def _bomb() -> bytes:
     return gzip.compress(bytes(200_000_000), 9)
 
@@ -44,12 +46,10 @@ REPLIES: dict[str, Callable[[], Reply]] = {
     "gone": lambda: Reply(410),
     "gzip_bomb": lambda: Reply(200, {"Content-Encoding": "gzip"}, _bomb()),
 }
-# What becomes of the right answer.
-WAYS = ("cut_off", "broken_off", "hang", "latency", "drip")
 _DRIP_SECONDS, _DRIP_PIECES = 0.02, 100
 
 
-@dataclass
+@dataclass(eq=False)
 class Order:
     """One trouble of one account: `after` so many requests, so many `times` (None: until calm).
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler
 
-from tests.soak.hostile import HostileServer, Order, Reply
+from tests.soak.hostile import HostileServer, Reply
 from tests.soak.objects import ZONE, Item, calendar
 from tests.soak.sides import Field, Link, Seen, Trouble
 from tests.soak.web_side import GRAVE, WebSide, unreadable
@@ -96,6 +96,3 @@ class IcsSide(WebSide):
 
     def _show(self, account: str, *items: Item) -> None:
         self.server.texts[account] = calendar(list(items), *_HEAD)
-
-    def _empty(self, field: Field, link: Link) -> None:
-        field.undo(self.server.order(Order(link.account, "emptied", times=None)))
