@@ -108,11 +108,14 @@ class CalDavServer:
 
 
 @contextmanager
-def open_radicale(user: str = "anna") -> Iterator[CalDavServer]:
-    """Radicale: Basic, a password from a file, sync-collection; hrefs below `/<user>/`."""
+def open_radicale(user: str = "anna", *others: str) -> Iterator[CalDavServer]:
+    """Radicale: Basic, a password from a file, sync-collection; hrefs below `/<user>/`. `others`
+    have accounts there, too.
+    """
     with temporary_folder("radicale") as folder:
         port = free_port()
-        (folder / "users").write_text(f"{user}:{PASSWORD}\nguest:{PASSWORD}\n")
+        names = (user, "guest", *others)
+        (folder / "users").write_text("".join(f"{name}:{PASSWORD}\n" for name in names))
         (folder / "config").write_text(
             f"[server]\nhosts = 127.0.0.1:{port}\n"
             f"[auth]\ntype = htpasswd\nhtpasswd_filename = {folder}/users\n"

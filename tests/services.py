@@ -88,6 +88,11 @@ class Server:
             process.kill()
             process.wait()
 
+    def kill(self) -> None:
+        """Kill -9, from any thread, and do not wait: the next `start` does the rest."""
+        if self._process is not None:
+            self._process.kill()
+
     @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None

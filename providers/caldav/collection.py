@@ -125,15 +125,25 @@ class CalendarCollection:
         # What the answer leaves out, or names without its text, is not said to be gone.
         for object_id in ids:
             if object_id not in found:
-                found[object_id] = self.body(object_id)
+                found[object_id] = self._alone(object_id)
         return {key: value for key, value in found.items() if not isinstance(value, _Gone)}
 
     def _halves(self, ids: list[str]) -> dict[str, Body | None]:
         if len(ids) > 1:
             middle = len(ids) // 2
             return self._several(ids[:middle]) | self._several(ids[middle:])
-        found = self.body(ids[0])
+        found = self._alone(ids[0])
         return {} if isinstance(found, _Gone) else {ids[0]: found}
+
+    def _alone(self, object_id: str) -> Body | _Gone | None:
+        """One object by GET. That it is gone is believed of a calendar that is there, and when it
+        is said again after that: a proxy whose server is away answers 404 to everything.
+        """
+        found = self.body(object_id)
+        if not isinstance(found, _Gone):
+            return found
+        self.state()
+        return self.body(object_id)
 
     def body(self, object_id: str) -> Body | _Gone | None:
         """One object by GET, as `bodies` has it."""

@@ -106,11 +106,13 @@ def _collect(
         for key, response in _batch(http, access, {key: paths[key] for key in chunk}).items():
             if response.status == 200:
                 found[key] = response.body
-            elif response.status != 404:
-                error = failure(response)
-                if not isinstance(error, RateLimited):
-                    raise error
+                continue
+            # A 404 of a gateway's, or of a mailbox, says nothing of an event.
+            error = failure(response, event=response.status == 404)
+            if isinstance(error, RateLimited):
                 throttled[key] = error
+            elif not isinstance(error, EventNotFound):
+                raise error
     return throttled
 
 

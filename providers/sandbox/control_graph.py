@@ -54,6 +54,15 @@ def lifecycle(_request: HttpRequest, body: Json, subscription_id: str) -> Json:
     return _described(_called(subscription_id))
 
 
+@controls("GET")
+def events(_request: HttpRequest, _body: Json, calendar_id: str) -> Json:
+    """`{"items"}`: all live events as Graph shows one, with all fields and their immutable ids.
+
+    Of series their occurrences. Raw events (control_raw) are left out.
+    """
+    return {"items": renderings.complete_all(calendar_called(calendar_id))}
+
+
 @controls("GET", "PATCH")
 def event(request: HttpRequest, body: Json, calendar_id: str, event_id: str) -> Json:
     """GET: Graph's event with its `id`. PATCH: any fields Graph is to show instead; null ends that.

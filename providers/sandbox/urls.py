@@ -49,6 +49,7 @@ urlpatterns = [
     path("control/calendars/<str:calendar_id>/events", control_events.collection),
     path("control/calendars/<str:calendar_id>/events/<str:event_id>", control_events.item),
     path("control/calendars/<str:calendar_id>/events/<str:event_id>/graph", control_graph.event),
+    path("control/calendars/<str:calendar_id>/graph-events", control_graph.events),
     path("control/subscriptions", control_graph.subscriptions),
     path("control/subscriptions/<str:subscription_id>/notify", control_graph.notify_),
     path("control/subscriptions/<str:subscription_id>/lifecycle", control_graph.lifecycle),

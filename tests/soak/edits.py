@@ -1,4 +1,4 @@
-"""What people do to their calendars: random edits at the provider, the same for the same seed."""
+"""What people do to their calendars at the sandbox, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.sandbox.process import SandboxProcess
+from tests.soak.sides import Link
 
 # So many events stay: a calendar that suddenly lists none is another matter (docs/sync.md).
 LEAST = 12
 # Days from today, inside the window that is synced; and one beyond it.
 EARLIEST, LATEST, BEYOND = -25, 340, 395
 _ZONE = "Europe/Berlin"
-_WORDS = (
+WORDS = (
     "Kick-off",
     "Zahnarzt",
     "Café ☕",
@@ -27,8 +28,8 @@ _WORDS = (
     "Lunch 🍜",
     "1:1",
 )
-_PEOPLE = ("ana@example.com", "bo@example.com", "cem@example.com", "dee@example.com")
-_ANSWERS = ("accepted", "declined", "tentative", "needsAction")
+PEOPLE = ("ana@example.com", "bo@example.com", "cem@example.com", "dee@example.com")
+ANSWERS = ("accepted", "declined", "tentative", "needsAction")
 
 
 @dataclass
@@ -66,7 +67,7 @@ class Edits:
         self._sandbox = sandbox
         self._chance = chance
         self._today = datetime.combine(datetime.now(UTC).date(), time())
-        self._shelves = [Shelf(account, self._ids(account)) for account in accounts]
+        self._shelves = {account: Shelf(account, self._ids(account)) for account in accounts}
         self._kinds: list[tuple[Callable[[Shelf], None], int]] = [
             (self._create, 5),
             (self._create_all_day, 2),
@@ -84,11 +85,11 @@ class Edits:
             (self._touch_many, 2),
         ]
 
-    def make(self, number: int, count: int) -> None:
-        """Edit the calendar of this number so many times."""
+    def make(self, link: Link, count: int) -> None:
+        """Edit this calendar so many times."""
         kinds, weights = zip(*self._kinds, strict=True)
         for edit in self._chance.choices(kinds, weights, k=count):
-            edit(self._shelves[number])
+            edit(self._shelves[link.account])
 
     def _create(self, shelf: Shelf) -> None:
         shelf.singles.append(self._insert(shelf, {**self._words(), **self._times()}))
@@ -179,16 +180,16 @@ class Edits:
 
     def _words(self) -> dict[str, Any]:
         chance = self._chance
-        guests = chance.sample(_PEOPLE, chance.randint(0, 3))
+        guests = chance.sample(PEOPLE, chance.randint(0, 3))
         return {
-            "summary": f"{chance.choice(_WORDS)} {chance.randrange(10_000)}",
+            "summary": f"{chance.choice(WORDS)} {chance.randrange(10_000)}",
             "description": chance.choice(
                 ("", "Bring the papers.", "<b>Agenda</b>\n1. …\n2. …" * 9)
             ),
             "location": chance.choice(("", "Room 7", "Straße 1, München")),
             "status": chance.choice(("confirmed", "confirmed", "tentative")),
             "attendees": [
-                {"email": email, "responseStatus": chance.choice(_ANSWERS)} for email in guests
+                {"email": email, "responseStatus": chance.choice(ANSWERS)} for email in guests
             ],
         }
 

@@ -1,4 +1,4 @@
-"""What breaks: processes, PostgreSQL, Redis, and the provider's answers."""
+"""What breaks: processes, PostgreSQL, Redis, and the providers' answers."""
 
 from __future__ import annotations
 
@@ -10,34 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
-from providers.sandbox.kinds import KINDS
-from tests.sandbox.malformed import BROKEN, malformed
 from tests.soak import healing
-from tests.soak.world import WORKERS, Link, World, children_of
+from tests.soak.sides import Link, Trouble
+from tests.soak.world import WORKERS, World, children_of
 
 KILL, FAULT = "kill", "fault"
-# Of each kind of trouble: where it may strike, and more of its order. A kind that is not here yet
-# strikes the listings.
-TROUBLES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
-    "rate_limited": (("events", "token"), {"retry_after": 1}),
-    "server_error": (("events", "token"), {}),
-    "html": (("events", "token"), {}),
-    "nothing": (("events", "token"), {}),
-    "hang": (("events", "token"), {"milliseconds": 5000}),
-    "latency": (("events", "token"), {"milliseconds": 700}),
-    "cut_off": (("events", "token"), {}),
-    "bad_gateway": (("events", "token"), {}),
-    "redirect": (("events", "token"), {"location": "http://127.0.0.1:1/"}),
-    "drip": (("events", "token"), {"milliseconds": 10, "piece": 200}),
-    "invalid_client": (("token",), {}),
-    "invalid_grant": (("token",), {}),
-}
-
-# Refusals that take a person, and not the operator.
-FORBIDDEN = ("forbidden", "insufficientPermissions", "requiredAccessLevel", "notACalendarUser")
-
 # How long pages take that a listing is to be interrupted in, and how long to wait for the first.
 PAGE_MILLISECONDS = 800
 LISTING_SECONDS = 5.0
@@ -71,7 +49,7 @@ class Faults:
     struck: Counter[str] = field(default_factory=Counter)
     kills: int = 0
     faults: int = 0
-    _undo: list[Callable[[], None]] = field(default_factory=list)
+    _undo: list[Callable[[], object]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._machine: dict[str, tuple[str, Callable[[], None]]] = {
@@ -96,12 +74,12 @@ class Faults:
             "redis away": (FAULT, self._take_redis_away),
             "redis flush": (FAULT, self._flush_redis),
         }
-        self._provider: dict[str, Callable[[Link], None]] = {
-            **{kind: self._orderer(kind) for kind in KINDS},
-            "revoked": self._revoke,
-            "emptied": self._empty,
-            "poison": self._poison,
-        }
+        # By the trouble's name, then by the side: each strikes the sides that know it in turn.
+        self._provider: dict[str, dict[str, Trouble]] = {}
+        for side in self.world.sides.values():
+            for name, act in side.troubles(self).items():
+                self._provider.setdefault(name, {})[side.name] = act
+        self._turns = {name: Deck(list(acts), self.chance) for name, acts in self._provider.items()}
         self._machines = Deck(list(self._machine), self.chance)
         self._providers = Deck(list(self._provider), self.chance)
 
@@ -122,13 +100,30 @@ class Faults:
         act()
         return name
 
-    def strike_provider(self, link: Link) -> str:
-        """The next trouble of the provider's, meant for this account; returns its name."""
+    def strike_provider(self, touched: Sequence[Link]) -> str:
+        """The next trouble of a provider's, rather for one of these accounts; returns its name."""
         name = self._providers.deal()
-        self.struck[name] += 1
+        side = self._turns[name].deal()
+        told = f"{side}: {name}"
+        self.struck.update((name, side, told))
         self.faults += 1
-        self._provider[name](link)
-        return name
+        links = [link for link in (*touched, *self.world.links) if link.side == side]
+        self._provider[name][side](self.chance.choice(links))
+        return told
+
+    def undo(self, act: Callable[[], object]) -> None:
+        """Do this at the end of the round."""
+        self._undo.append(act)
+
+    def needs_person(self, link: Link) -> None:
+        self.world.grave.add(link.account)
+
+    def needs_operator(self, *providers: str) -> None:
+        """These configurations, without any all of them, may be put on hold."""
+        self.world.paused.update(providers or self.world.providers)
+
+    def is_silenced(self, link: Link) -> None:
+        self.world.silenced.add(link.account)
 
     def end_round(self) -> None:
         """What was taken away comes back; what was ordered at the provider stays."""
@@ -169,12 +164,10 @@ class Faults:
         """`act` when a page of a full listing is stored, and the next one is long in coming."""
 
         def strike() -> None:
-            link = self.chance.choice(self.world.links[:2])
+            paged = [link for link in self.world.links if self.world.sides[link.side].has_pages]
+            link = self.chance.choice(paged[:2])
             self._clear_the_way(link)
-            self.world.sandbox.trouble("gone", "events", 1, account=link.account)
-            self.world.sandbox.trouble(
-                "latency", "events", 4, account=link.account, milliseconds=PAGE_MILLISECONDS
-            )
+            self.world.sides[link.side].lengthen_listing(link, PAGE_MILLISECONDS)
             self.edit(link)  # what only the full listing will tell
             self.ask(link)
             if self.world.is_listing(link, seconds=LISTING_SECONDS):
@@ -186,7 +179,8 @@ class Faults:
     def _clear_the_way(self, link: Link) -> None:
         """Let nothing that struck before keep this account from being listed."""
         self.end_round()
-        self.world.sandbox.control("DELETE", "troubles")
+        for side in self.world.sides.values():
+            side.calm()
         self.world.await_web()
         self.world.await_workers()
         with self.world.database() as connection:
@@ -233,50 +227,3 @@ class Faults:
     def _flush_redis(self) -> None:
         self.end_round()  # it may be away
         self.world.flush_redis()
-
-    def _orderer(self, kind: str) -> Callable[[Link], None]:
-        return lambda link: self._order(kind, link)
-
-    def _order(self, kind: str, link: Link) -> None:
-        targets, more = TROUBLES.get(kind, (("events",), {}))
-        target = self.chance.choice(targets)
-        times, after = self.chance.randint(1, 3), self.chance.randint(0, 1)
-        grave = kind not in KINDS_THAT_PASS
-        if reasons := FORBIDDEN if kind == "forbidden" else KINDS[kind].reasons:
-            more = more | {"reason": self.chance.choice(reasons)}
-        if grave:
-            self.world.grave.add(link.account)
-        if kind == "quota":  # without a word about when to come back: the back-off is the silence
-            self.world.silenced.add(link.account)
-        if kind == "gone":
-            self.edit(link)
-        if kind == "invalid_client":
-            self.world.paused, times, after = True, 1, 0
-        everybody = self.chance.random() < 0.2 and not grave and kind != "quota"
-        account = None if everybody else link.account
-        self.world.sandbox.trouble(kind, target, times, account=account, after=after, **more)
-
-    def _poison(self, link: Link) -> None:
-        """An event that nobody can read, until the end of the round."""
-        name = f"poison-{link.number}"
-        kind = self.chance.choice(POISONS)
-        self.world.sandbox.raw_event(link.account, name, malformed(kind, name))
-        self._undo.append(lambda: self.world.sandbox.remove_raw_event(link.account, name))
-
-    def _revoke(self, link: Link) -> None:
-        self.world.grave.add(link.account)
-        self.world.sandbox.control("POST", "revoke", {"email": link.account})
-
-    def _empty(self, link: Link) -> None:
-        self.world.empty(link, on=True)
-        self._undo.append(lambda: self.world.empty(link, on=False))
-
-
-# After these a sync goes on by itself, sooner or later. Of any other it is not known.
-KINDS_THAT_PASS = {
-    "unauthorized", "gone", "rate_limited", "quota", "server_error", "html", "nothing", "too_much",
-    "hang", "latency", "cut_off", "invalid_client", "bad_request", "bad_gateway", "redirect",
-    "gzip_bomb", "drip", "endless_pages", "same_page_token", "page_repeated", "event_twice",
-}  # fmt: skip
-# With an id of their own: what has none cannot be found again when it is taken away.
-POISONS = sorted(kind for kind in BROKEN if b'"id": "x"' in malformed(kind, "x"))

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from tests.soak import judge
-from tests.soak.world import Link, World
+from tests.soak.sides import Link
+from tests.soak.world import World
 
 # Longer than a hint that was lost takes to be sent again (a minute), and the sync behind it.
 REST_SECONDS = 100.0
@@ -19,8 +20,8 @@ LONG_SILENCE = timedelta(seconds=5)
 
 def heal(world: World) -> list[str]:
     """End all troubles, and start what does not run; returns what should not have ended."""
-    world.sandbox.control("DELETE", "troubles")
-    world.sandbox.control("POST", "settings", {"access_token_seconds": 3600})
+    for side in world.sides.values():
+        side.heal()
     world.make_whole()
     fallen, world.fallen = world.fallen, []
     return [f"{name} has ended by itself" for name in fallen]
@@ -52,7 +53,7 @@ def come_to_rest(
             if not left or time.monotonic() > began + seconds:
                 world.grave.clear()
                 world.silenced.clear()
-                world.paused = False
+                world.paused.clear()
                 return left
             time.sleep(0.1)
 
@@ -97,8 +98,8 @@ def mend(world: World, connection: judge.Connection, link: Link) -> None:
     ).fetchone()
     assert row is not None, f"connection {link.connection_id} is gone"
     status, paused, down, silent = row
-    if (paused and world.paused) or down:
-        world.resume()
+    if (paused and link.provider in world.paused) or down:
+        world.resume(link.provider)
     ended = status != "active" and link.account in world.grave
     if ended or (silent and link.account in world.silenced):
         world.reconnect(link)

@@ -1,21 +1,19 @@
 """The judge: whether each calendar equals the provider's, and whether anything is stuck.
 
-Reads the product's database and the sandbox's own view, with nothing of the product's code between.
+Reads the product's database and each side's own view, with nothing of the product's code between.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import fields
+from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg.rows import dict_row
 
-from tests.sandbox.process import SandboxProcess
-from tests.soak.world import Link
+from tests.soak.sides import Link, Seen, Side
 from tests.stack.product import Client
 
 # The provider rounds the window to seconds: what touches its very edge may be there or not.
@@ -46,23 +44,6 @@ _STATUSES = "SELECT status FROM calendars_event WHERE calendar_id = %s"
 _EVENTS = "SELECT * FROM calendars_event WHERE calendar_id = %s"
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What a person sees of an event, and its version. `attendees`: address, name, answer."""
-
-    etag: str
-    title: str
-    start_at: datetime
-    end_at: datetime
-    all_day: bool
-    start_date: date | None
-    end_date: date | None
-    status: str
-    description: str
-    location: str
-    attendees: tuple[tuple[str, str, str], ...]
-
-
 def unrest(connection: Connection, links: Iterable[Link], *, since: datetime) -> list[str]:
     """What has not come to its end yet: runs, leases, wishes, calendars not synced since then.
 
@@ -76,20 +57,14 @@ def unrest(connection: Connection, links: Iterable[Link], *, since: datetime) ->
 
 
 def compare(
-    connection: Connection, links: Iterable[Link], sandbox: SandboxProcess
+    connection: Connection, links: Iterable[Link], sides: Mapping[str, Side]
 ) -> tuple[int, list[str]]:
-    """How many events were checked, and what differs from the provider, in words."""
-    zones = {
-        account["email"]: ZoneInfo(account["time_zone"])
-        for account in sandbox.control("GET", "accounts")["accounts"]
-    }
+    """How many events were checked, and what differs from the providers, in words."""
     checked, found = 0, []
     for link in links:
-        listing = sandbox.calendar("GET", link.account, "events?singleEvents=true")["items"]
-        offered = {item["id"]: _offered(item, zones[link.account]) for item in listing}
-        count, differences = _compare(connection, link, offered)
+        count, differences = _compare(connection, link, sides[link.side])
         checked += count
-        found += [f"calendar {link.number}: {what}" for what in differences]
+        found += [f"calendar {link.number} ({link.side}): {what}" for what in differences]
     return checked, found
 
 
@@ -151,17 +126,16 @@ def _unended(connection: Connection, source: Row) -> Iterator[str]:
         yield f"{pages['left_over']} pages of runs that have ended"
 
 
-def _compare(
-    connection: Connection, link: Link, offered: Mapping[str, Seen]
-) -> tuple[int, list[str]]:
+def _compare(connection: Connection, link: Link, side: Side) -> tuple[int, list[str]]:
     rows = _rows(connection, _EVENTS, link.calendar_id)
     sources = [row for row in _rows(connection, _SOURCES, link.calendar_id) if row["id"]]
     if len(sources) != 1 or sources[0]["window_start"] is None:
         return 0, [f"{len(sources)} external calendars, or none was ever synced"]
     [source] = sources
-    if source["external_id"] != link.account:
-        return 0, [f"follows {source['external_id']}, not {link.account}"]
+    if source["external_id"] != link.remote_id:
+        return 0, [f"follows {source['external_id']}, not {link.remote_id}"]
     window = source["window_start"], source["window_end"]
+    offered = side.expected(link, *window)
     certain = {key: seen for key, seen in offered.items() if _within(seen, *window, by=EDGE)}
     found: list[str] = []
     held: dict[str, Row] = {}
@@ -177,7 +151,7 @@ def _compare(
     for key, row in living.items():
         if key not in offered or not _within(offered[key], *window, by=-EDGE):
             found.append(f"too many: {key} {row['title']!r}")
-        elif changes := _changes(_held(row), offered[key]):
+        elif changes := _changes(_held(row, side), offered[key]):
             found.append(f"stale: {key} {changes}")
     if source["events_synced"] != len(living):
         found.append(f"{source['events_synced']} events counted, {len(living)} there")
@@ -198,45 +172,13 @@ def _changes(held: Seen, offered: Seen) -> str:
     )
 
 
-def _held(row: Row) -> Seen:
+def _held(row: Row, side: Side) -> Seen:
     guests = tuple(
         (guest["email"], guest.get("name", ""), guest.get("response", "needs_action"))
         for guest in row["attendees"]
     )
     own = {each.name: row[each.name] for each in fields(Seen) if each.name != "attendees"}
-    return Seen(**own, attendees=guests)
-
-
-def _offered(item: Row, zone: ZoneInfo) -> Seen:
-    """Google's resource as a person reads it; all-day events begin at the calendar's midnight."""
-    all_day = "date" in item["start"]
-    guests = tuple(
-        (
-            guest["email"],
-            guest.get("displayName", ""),
-            {"needsAction": "needs_action"}.get(guest["responseStatus"], guest["responseStatus"]),
-        )
-        for guest in item.get("attendees", [])
-    )
-    return Seen(
-        etag=item["etag"],
-        title=item.get("summary", ""),
-        start_at=_moment(item["start"], zone),
-        end_at=_moment(item["end"], zone),
-        all_day=all_day,
-        start_date=date.fromisoformat(item["start"]["date"]) if all_day else None,
-        end_date=date.fromisoformat(item["end"]["date"]) if all_day else None,
-        status=item["status"],
-        description=item.get("description", ""),
-        location=item.get("location", ""),
-        attendees=guests,
-    )
-
-
-def _moment(value: Mapping[str, str], zone: ZoneInfo) -> datetime:
-    if "date" in value:
-        return datetime.combine(date.fromisoformat(value["date"]), time(), zone).astimezone(UTC)
-    return datetime.fromisoformat(value["dateTime"]).astimezone(UTC)
+    return Seen(**own | {"etag": side.held_etag(row["etag"])}, attendees=guests)
 
 
 def _rows(connection: Connection, statement: str, key: Any) -> list[Row]:

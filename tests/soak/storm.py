@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import psycopg
 
 from tests.soak import healing, judge
-from tests.soak.edits import Edits
 from tests.soak.faults import Faults
+from tests.soak.sides import Link
 from tests.soak.traffic import Traffic
-from tests.soak.world import Link, World
+from tests.soak.world import World
 
 # Access tokens live this long in a storm (seconds), so that most runs have to refresh.
 TOKEN_SECONDS = 5
@@ -56,11 +56,13 @@ class Storm:
         self._world = world
         self._seed = seed
         self._say = say
-        self._edits = Edits(
-            world.sandbox,
-            [link.account for link in world.links],
-            random.Random(f"{seed} edits"),
-        )
+        self._editors = {
+            name: side.editor(
+                [link for link in world.links if link.side == name],
+                random.Random(f"{seed} edits {name}"),
+            )
+            for name, side in world.sides.items()
+        }
 
     def run(
         self,
@@ -71,8 +73,8 @@ class Storm:
         strikes: int = 1,
     ) -> Report:
         """So many rounds, or as many as begin within these minutes; ends at the first difference
-        that a check finds. `strikes`: faults of machines a round; of the provider as many, or one
-        more.
+        that a check finds. `strikes`: faults of machines a round; of the providers as many, or
+        up to two more.
         """
         end = time.monotonic() + 60 * minutes if minutes else None
         with self.traffic:
@@ -112,21 +114,23 @@ class Storm:
         with self._world.database() as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             self._say(judge.history(connection))
-            count, found = judge.compare(connection, self._world.links, self._world.sandbox)
+            struck = ", ".join(f"{name} {self.faults.struck[name]}" for name in self._world.sides)
+            self._say(f"troubles: {struck}")
+            count, found = judge.compare(connection, self._world.links, self._world.sides)
             return count, found + judge.listed(connection, self._world.links, self._world.api)
 
     def _begin(self) -> None:
-        self._world.sandbox.control("POST", "settings", {"access_token_seconds": TOKEN_SECONDS})
+        for side in self._world.sides.values():
+            side.begin(TOKEN_SECONDS)
 
     def _round(self, number: int, strikes: int) -> None:
         chance, world, began = self._chance, self._world, time.monotonic()
         world.restart_fallen()
         touched = chance.sample(world.links, chance.randint(1, min(4, len(world.links))))
         for link in touched:
-            self._edits.make(link.number, chance.randint(1, 6))
+            self._make(link, chance.randint(1, 6))
         names = [
-            self.faults.strike_provider(chance.choice([*touched, *world.links]))
-            for _ in range(strikes + chance.randint(0, 1))
+            self.faults.strike_provider(touched) for _ in range(strikes + chance.randint(0, 2))
         ]
         for link in {*touched, *chance.sample(world.links, 2)}:
             self._ask(link)
@@ -135,7 +139,7 @@ class Storm:
         world.notice_web()
         # Whatever is away now, people ask and edit nevertheless.
         again = chance.choice(touched)
-        self._edits.make(again.number, chance.randint(0, 3))
+        self._make(again, chance.randint(0, 3))
         self._ask(again)
         time.sleep(chance.uniform(0.2, 1.0))
         self.faults.end_round()
@@ -143,7 +147,10 @@ class Storm:
         self._say(f"round {number}: {', '.join(names)} ({time.monotonic() - began:.1f} s)")
 
     def _edit(self, link: Link) -> None:
-        self._edits.make(link.number, 8)
+        self._make(link, 8)
+
+    def _make(self, link: Link, count: int) -> None:
+        self._editors[link.side].make(link, count)
 
     def _ask(self, link: Link) -> None:
         path = f"/calendars/{link.calendar_id}/providers/{link.connection_id}/sync"

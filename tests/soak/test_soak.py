@@ -11,12 +11,13 @@ import pytest
 from providers.sandbox.kinds import KINDS
 from tests.soak import judge
 from tests.soak.__main__ import conclude
-from tests.soak.faults import KINDS_THAT_PASS, TROUBLES
+from tests.soak.ics_side import IcsSide
+from tests.soak.sandbox_side import KINDS_THAT_PASS, TROUBLES
 from tests.soak.storm import Storm
 from tests.soak.world import WORKERS, World, build
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
-# Two faults of machines and of the provider a round: fourteen rounds deal all cards.
+# Two faults of machines a round, and up to four of the providers: fourteen rounds deal all cards.
 ROUNDS, STRIKES, SEED, CALENDARS = 14, 2, 1, 4
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -46,6 +47,7 @@ def test_every_kind_of_fault_came(storm: Storm) -> None:
     missing = storm.faults.names - storm.faults.struck.keys()
     assert not missing
     assert storm.faults.struck["in a listing"], "no listing was interrupted"
+    assert all(storm.faults.struck[side] for side in storm.faults.world.sides)
     assert storm.report.kills + storm.report.faults >= 2 * ROUNDS
 
 
@@ -54,6 +56,12 @@ def test_the_api_answered_all_through_it(storm: Storm) -> None:
     assert answers[200] > 50
     assert answers[503], "the database was away, and nobody noticed"
     assert answers.keys() <= {0, 200, 201, 202, 409, 503}
+
+
+def test_feeds_that_had_not_changed_were_not_sent(storm: Storm, world: World) -> None:
+    feeds = world.sides["ics"]
+    assert isinstance(feeds, IcsSide)
+    assert feeds.server.unchanged > 0
 
 
 def test_the_driver_knows_troubles_by_the_sandboxs_names() -> None:
@@ -70,10 +78,16 @@ def at_rest(storm: Storm, world: World) -> World:
 
 @pytest.fixture
 def database(at_rest: World) -> Iterator[judge.Connection]:
-    """A transaction that is rolled back."""
+    """A transaction that is rolled back. The statements below concern the last calendar."""
     with at_rest.database() as connection:
+        choose(connection, CALENDARS - 1)
         yield connection
         connection.rollback()
+
+
+def choose(connection: judge.Connection, number: int) -> None:
+    """Let the statements below concern this calendar."""
+    connection.execute("SELECT set_config('storm.calendar', %s, true)", (f"Calendar {number}",))
 
 
 def copy(table: str, where: str, **changes: str) -> str:
@@ -86,8 +100,8 @@ def copy(table: str, where: str, **changes: str) -> str:
     )
 
 
-SMALL = f"(SELECT id FROM calendars_calendar WHERE name = 'Calendar {CALENDARS - 1}')"
-EVENT = f"calendar_id = {SMALL} AND status <> 'cancelled' AND start_at > now()"
+ONE = "(SELECT id FROM calendars_calendar WHERE name = current_setting('storm.calendar'))"
+EVENT = f"calendar_id = {ONE} AND status <> 'cancelled' AND start_at > now()"
 ONE_EVENT = f"id = (SELECT id FROM calendars_event WHERE {EVENT} LIMIT 1)"
 ONE_SOURCE = f"id = (SELECT source_id FROM calendars_event WHERE {EVENT} LIMIT 1)"
 ACTIVE = "status = 'active'"
@@ -122,12 +136,14 @@ STANDING = {
 }
 
 
+@pytest.mark.parametrize("number", range(CALENDARS))
 @pytest.mark.parametrize("kind", EVENTS)
 def test_the_judge_sees_an_event_that_differs(
-    database: judge.Connection, at_rest: World, kind: str
+    database: judge.Connection, at_rest: World, kind: str, number: int
 ) -> None:
+    choose(database, number)
     database.execute(EVENTS[kind].encode())
-    _, found = judge.compare(database, at_rest.links[-1:], at_rest.sandbox)
+    _, found = judge.compare(database, [at_rest.links[number]], at_rest.sides)
     assert any(kind.partition(":")[0] in difference for difference in found), found
     assert len(found) <= 3
 
@@ -166,6 +182,7 @@ def test_a_difference_is_told_and_ends_with_an_error(
 ) -> None:
     # Without a new version: no sync finds that, so it must stay a difference.
     with at_rest.database() as connection:
+        choose(connection, CALENDARS - 1)
         connection.execute(EVENTS["stale: title"].encode())
     storm.check()
     assert conclude(storm.report) == 1

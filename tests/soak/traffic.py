@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.soak.world import PROVIDERS, World
+from tests.soak.world import World
 from tests.stack.product import REDIRECT_URI
 
 PAUSE_SECONDS = (0.02, 0.15)
@@ -129,7 +129,10 @@ class Traffic:
             self.kept = self._tried
 
     def _connect(self) -> None:
-        body = {"provider": self._chance.choice(PROVIDERS), "redirect_uri": REDIRECT_URI}
+        body = {
+            "provider": self._chance.choice(self._world.providers),
+            "redirect_uri": REDIRECT_URI,
+        }
         answer = self.call("POST", f"/calendars/{self._own}/providers", body)
         if answer.status == 201:
             self.call("DELETE", f"/calendars/{self._own}/providers/{answer.body['data']['id']}")

@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,15 @@ from typing import Any
 import psycopg
 from redis import Redis
 
+from tests.caldav_servers import open_radicale
 from tests.plugin import base_environment
 from tests.sandbox.process import SandboxProcess
 from tests.services import Server, free_port, postgres_server, redis_server
-from tests.stack.flow import authorize, connect, register_at_sandbox
+from tests.soak.caldav_side import CalDavSide
+from tests.soak.google_side import GoogleSide
+from tests.soak.ics_side import IcsSide
+from tests.soak.microsoft_side import MicrosoftSide
+from tests.soak.sides import Link, Side
 from tests.stack.product import (
     REDIRECT_URI,
     Client,
@@ -31,9 +36,9 @@ from tests.stack.product import (
 )
 
 ENVIRONMENT = "Storm"
-PROVIDERS = ("first_provider", "second_provider")
 WORKERS = {"worker": 2, "second": 1}  # with the number of their pool children
-# Events of the calendars, in turn. A page holds 2,500: the first two have more than one.
+# Events of the calendars, in turn. Google's page holds 2,500, Microsoft's 500: the first two have
+# more than one.
 SIZES = (5200, 2700, 150, 60, 40, 30, 25, 20)
 # A test does not wait for minutes; all else is as it comes.
 SETTINGS = {
@@ -49,29 +54,18 @@ SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Link:
-    """One calendar of ours, and the account whose main calendar it follows."""
-
-    number: int
-    calendar_id: str
-    connection_id: str
-    account: str
-    provider: str
-
-
 @dataclass
 class World:
     """`web_trouble_until`: calls begun before that moment (monotonic) may fail on the wire.
 
     `grave` are accounts whose grant was ended, `silenced` those told to wait for long, `paused`
-    says whether a registration was refused: what only a person or the operator can mend. `fallen`
-    are processes that have ended by themselves.
+    configurations whose registration was refused: what only a person or the operator can mend.
+    `fallen` are processes that have ended by themselves.
     """
 
     postgres: Server
     redis: Server
-    sandbox: SandboxProcess
+    sides: dict[str, Side]
     processes: Processes
     commands: dict[str, str]
     api: Client
@@ -80,7 +74,7 @@ class World:
     web_is_ending: bool = False
     grave: set[str] = field(default_factory=set)
     silenced: set[str] = field(default_factory=set)
-    paused: bool = False
+    paused: set[str] = field(default_factory=set)
     fallen: list[str] = field(default_factory=list)
 
     def start(self, name: str) -> None:
@@ -188,27 +182,40 @@ class World:
         with psycopg.connect(self.postgres.url, connect_timeout=5) as connection:
             yield connection
 
-    def empty(self, link: Link, *, on: bool) -> None:
-        """Let the provider list nothing for this account, or everything again."""
-        self.sandbox.calendar("POST", link.account, "empty", {"on": on})
-
     def flush_redis(self) -> None:
         """Let Redis forget everything: queues, bindings, counters."""
         with Redis.from_url(self.redis.url) as redis:
             redis.flushall()
 
-    def resume(self) -> None:
-        """As staff do once they have looked at the registrations: changing them ends a pause."""
-        for provider in PROVIDERS:
-            self.manage("change_provider", ENVIRONMENT, provider, "--active")
-        self.paused = False
+    @property
+    def providers(self) -> list[str]:
+        """The identifiers of all configurations."""
+        return [name for side in self.sides.values() for name in side.providers]
+
+    def resume(self, provider: str) -> None:
+        """As staff do once they have looked at a registration: changing it ends a pause."""
+        self.manage("change_provider", ENVIRONMENT, provider, "--active")
 
     def reconnect(self, link: Link) -> None:
         """As a person does whose connection asks for it."""
         path = f"/calendars/{link.calendar_id}/providers/{link.connection_id}/reconnect"
         answer = self.api("POST", path, {"redirect_uri": REDIRECT_URI})
         assert answer.status == 201, answer
-        back = authorize(answer.data["authorization_url"], link.account)
+        self._authorize(link.side, answer.data, link.account)
+
+    def link(self, number: int, *, side: str, provider: str, events: int) -> Link:
+        """Connect a new calendar with a new account of so many events."""
+        account, remote_id = self.sides[side].add_account(number, events)
+        person = {"name": f"Storm {number}", "email": f"storm-{number}@example.com"}
+        owner = self.api("POST", "/users", person).data
+        body = {"name": f"Calendar {number}", "owner_id": owner["id"]}
+        calendar_id: str = self.api("POST", "/calendars", body).data["id"]
+        created = self.api.create_connection(calendar_id, provider)
+        self._authorize(side, created, account)
+        return Link(number, calendar_id, created["id"], account, provider, side, remote_id)
+
+    def _authorize(self, side: str, created: Mapping[str, str], account: str) -> None:
+        back = self.sides[side].authorize(created["authorization_url"], account)
         assert back["status"] == "connected", back
 
     def manage(self, *arguments: str, **options: Any) -> Any:
@@ -251,20 +258,26 @@ def build(folder: Path, *, calendars: int) -> Iterator[World]:
         postgres_server(options={"synchronous_commit": "on"}) as postgres,
         redis_server() as redis,
         SandboxProcess(data=folder / "sandbox") as sandbox,
+        open_radicale(*map(CalDavSide.user, range(calendars))) as radicale,
+        closing(CalDavSide(radicale)) as caldav,
+        closing(IcsSide()) as ics,
     ):
+        sides: list[Side] = [GoogleSide(sandbox), MicrosoftSide(sandbox), caldav, ics]
         settings = {
             **base_environment(folder),
             "DATABASE_URL": postgres.url,
             "REDIS_URL": redis.url,
             "PUBLIC_BASE_URL": base_url,
-            "OUTBOUND_ALLOWED_HOSTS": f"127.0.0.1:{sandbox.port}",
+            "OUTBOUND_ALLOWED_HOSTS": ",".join({host for side in sides for host in side.hosts}),
             "STATIC_ROOT": str(folder / "static"),
             "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port}",
             **SETTINGS,
         }
         processes = Processes(folder, environment_of(settings))
         bare = Client(base_url, "")
-        world = World(postgres, redis, sandbox, processes, commands, bare)
+        world = World(
+            postgres, redis, {side.name: side for side in sides}, processes, commands, bare
+        )
         try:
             processes.run(["/bin/sh", "-c", migrate])
             _set_up(world)
@@ -272,7 +285,7 @@ def build(folder: Path, *, calendars: int) -> Iterator[World]:
                 world.start(name)
             world.web_trouble_until = math.inf
             world.await_web()
-            world.links = [_link(world, number) for number in range(calendars)]
+            world.links = list(_links(world, calendars))
             yield world
         finally:
             processes.stop_all()
@@ -284,22 +297,17 @@ def _set_up(world: World) -> None:
     )
     token = world.manage("issue_token", ENVIRONMENT)["token"]
     world.api = Client(world.api.base_url, token)
-    for name in PROVIDERS:
-        register_at_sandbox(
-            world.manage, world.sandbox, ENVIRONMENT, name,
-            client_id=name, client_secret="a-secret-of-the-storm",
-        )  # fmt: skip
+    for side in world.sides.values():
+        side.register(world.manage, ENVIRONMENT)
 
 
-def _link(world: World, number: int) -> Link:
-    zone = ("Europe/Berlin", "UTC", "America/New_York")[number % 3]
-    account = world.sandbox.account(
-        f"storm{number}@sandbox.example", events=SIZES[number % len(SIZES)], time_zone=zone
-    )
-    person = {"name": f"Storm {number}", "email": f"storm-{number}@example.com"}
-    owner = world.api("POST", "/users", person).data
-    body = {"name": f"Calendar {number}", "owner_id": owner["id"]}
-    calendar_id: str = world.api("POST", "/calendars", body).data["id"]
-    provider = PROVIDERS[number % len(PROVIDERS)]
-    connection_id = connect(world.api, calendar_id, provider, account)
-    return Link(number, calendar_id, connection_id, account, provider)
+def _links(world: World, calendars: int) -> Iterator[Link]:
+    """One side after the other, and each time round the next configuration of theirs."""
+    sides = list(world.sides.values())
+    for number in range(calendars):
+        turn, which = divmod(number, len(sides))
+        side = sides[which]
+        provider = side.providers[turn % len(side.providers)]
+        yield world.link(
+            number, side=side.name, provider=provider, events=SIZES[number % len(SIZES)]
+        )

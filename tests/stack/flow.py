@@ -28,10 +28,16 @@ def authorize(authorization_url: str, account: str) -> dict[str, str]:
         page = browser.submit("Continue")
         assert page.location is not None, page.text
         browser.get(page.location)
-    browser.submit(account)
-    page = browser.submit("Allow")
+    page = browser.submit(account)
+    if page.location is None:  # Microsoft asks only for what was not allowed before
+        page = browser.submit("Allow")
     assert page.location is not None, page.text
-    page = browser.get(page.location)
+    return arrive(browser, page.location)
+
+
+def arrive(browser: FormBrowser, callback: str) -> dict[str, str]:
+    """Follow the provider's redirect; returns what the caller's redirect URI gets."""
+    page = browser.get(callback)
     assert page.status == 303, page.text
     assert page.location is not None
     address, _, query = page.location.partition("?")

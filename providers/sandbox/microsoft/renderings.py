@@ -55,6 +55,18 @@ def complete(calendar: Calendar, row: Event) -> Json:
     return render.full(shelf, row, orjson.loads(row.body), _owns(shelf, [row])[row.pk])
 
 
+def complete_all(calendar: Calendar) -> list[Json]:
+    """All fields of all live events with their ids: occurrences instead of series, nothing raw."""
+    shelf = shelf_for(calendar)
+    rows = Event.objects.filter(calendar=calendar).exclude(status="cancelled")
+    rows = rows.exclude(kind__in=(Event.MASTER, Event.RAW)).order_by("pk")
+    found, left = [], rows.iterator(chunk_size=2000)
+    while chunk := list(islice(left, _CHUNK)):
+        owns = _owns(shelf, chunk)
+        found += [render.full(shelf, row, orjson.loads(row.body), owns[row.pk]) for row in chunk]
+    return found
+
+
 def own_of(row: Event) -> Json:
     """What was set for this row through Graph alone."""
     kept = GraphEvent.objects.filter(pk=row.pk).values_list("own", flat=True).first()

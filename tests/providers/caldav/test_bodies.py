@@ -13,6 +13,7 @@ from providers.caldav.session import Session
 from providers.errors import (
     AnswerLost,
     AnswerTooLarge,
+    CalendarNotFound,
     ProviderUnavailable,
     RateLimited,
 )
@@ -126,6 +127,21 @@ def test_what_an_answer_leaves_out_is_asked_for_by_itself() -> None:
     dav.on("GET", f"{HOST}{B}", reply(502))
     with pytest.raises(ProviderUnavailable):
         bodies(dav, {A: '"1"', B: '"1"'})
+
+
+def test_a_proxy_that_answers_404_to_everything_does_not_empty_a_calendar() -> None:
+    dav = serving().on("REPORT", CALENDAR, reply(404))
+    [there] = dav.answers["PROPFIND", CALENDAR]
+    dav.on("PROPFIND", CALENDAR, there, reply(404))
+    with pytest.raises(CalendarNotFound):
+        bodies(dav, {A: '"1"', B: '"1"'})
+
+
+def test_a_proxy_that_finds_its_server_again() -> None:
+    dav = serving().on("REPORT", CALENDAR, reply(404))
+    dav.on("GET", f"{HOST}{A}", reply(404), reply(200, ical(), ETag='"1"'))
+    assert bodies(dav, {A: '"1"', B: '"1"'}) == ({A: '"1"'}, [])
+    assert dav.paths().count(f"GET {B}") == 2
 
 
 def test_too_many_requests_are_not_asked_again() -> None:

@@ -404,6 +404,9 @@ def test_what_stays_throttled_is_for_later() -> None:
     ("answer", "error"),
     [
         (parts((503, {})), ProviderUnavailable),
+        (parts((404, {})), InvalidResponse),
+        (parts((404, "<html>Not here</html>")), InvalidResponse),  # a gateway's
+        (parts((404, {"error": {"code": "MailboxNotEnabledForRESTAPI"}})), AccountUnsuitable),
         (parts((200, {}), (200, {})), InvalidResponse),  # one more than was asked
         (reply(200, {"responses": []}), InvalidResponse),
         (reply(200, b"<html>"), InvalidResponse),

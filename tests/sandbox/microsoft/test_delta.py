@@ -286,3 +286,22 @@ def test_fields_that_only_exchange_shows(sandbox: SandboxProcess) -> None:
     assert {"id": "raw-1", "subject": 7} in changed
     sandbox.remove_raw_event("odd@graph.example", "raw-1")
     assert client.changes(link)[0] == gone("raw-1")
+
+
+def test_the_control_api_shows_all_events_as_graph_does(sandbox: SandboxProcess) -> None:
+    client = connected(sandbox, "shown", events=3)
+    series = {
+        "summary": "Daily", "recurrence": ["RRULE:FREQ=DAILY;COUNT=3"],
+        "start": {"dateTime": "2027-03-01T10:00:00Z", "timeZone": "UTC"},
+        "end": {"dateTime": "2027-03-01T11:00:00Z", "timeZone": "UTC"},
+    }  # fmt: skip
+    made = sandbox.calendar("POST", "shown@graph.example", "events", series)
+    sandbox.calendar("DELETE", "shown@graph.example", f"events/{made['id']}_20270302T100000Z")
+    sandbox.raw_event("shown@graph.example", "raw-1", b'{"id":"raw-1"}')
+    shown = sandbox.calendar("GET", "shown@graph.example", "graph-events")["items"]
+    assert [each["subject"] for each in shown].count("Daily") == 2
+    assert len(shown) == 5
+    for each in shown:
+        asked = client.get(f"me/events/{each['id']}")
+        for name in ("subject", "start", "end", "body", "attendees", "@odata.etag"):
+            assert asked[name] == each[name], name
