@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from providers import registry
+from providers.base import Capability
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "contract.md"
 # Column by the package of the tests, and by the server where there are several.
@@ -48,6 +51,15 @@ Every provider passes the same tests, each against a server of its protocol. Thi
 `make contract` printed last. ✓: passed, with how many cases where there are several; –: does not
 apply to this provider, for the reason below; empty: the provider does not do it at all.
 """
+_ABILITIES = {
+    Capability.CALENDARS_READ: "lists the account's calendars",
+    Capability.EVENTS_READ: "lists a calendar's events",
+    Capability.EVENTS_INCREMENTAL: "lists only what has changed since the last time",
+    Capability.EVENTS_WRITE: "creates, changes and deletes events",
+    Capability.INVITATIONS: "leaves it to us whether attendees are told",
+    Capability.MEETINGS: "makes links of meetings",
+    Capability.PUSH: "tells when a calendar has changed",
+}
 _PARTS = {"skipped": "–", "failure": "FAILED", "error": "FAILED"}
 
 # By the module that inherits a test and the test's name, then by column.
@@ -94,8 +106,23 @@ def read(report: Path) -> tuple[Cells, dict[str, set[str]]]:
     return cells, reasons
 
 
+def abilities() -> str:
+    """What each provider declares that it can do."""
+    providers = [registry.get_provider(kind) for kind in registry.kinds()]
+    lines = [
+        "\n## What each can do\n",
+        "By the names that `GET /environment` has for it.\n",
+        f"| | | {' | '.join(provider.name for provider in providers)} |",
+        f"|---|---|{'---|' * len(providers)}",
+    ]
+    for capability, meaning in _ABILITIES.items():
+        row = ["✓" if capability in provider.capabilities else "" for provider in providers]
+        lines.append(f"| `{capability}` | {meaning} | {' | '.join(row)} |")
+    return "\n".join(lines) + "\n"
+
+
 def render(cells: Cells, reasons: dict[str, set[str]]) -> str:
-    parts = [_HEAD]
+    parts = [_HEAD, abilities()]
     for section in SECTIONS:
         lines = [
             f"\n## {section.title}\n",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from providers.base import Capability
 from tests import contract_table
 from tests.plugin import settings_variables
 
@@ -40,6 +41,13 @@ def test_the_contract_lists_every_test_of_the_contract_and_no_failure() -> None:
     names = [name for section in sections for name in contract_table.test_names(section)]
     assert rows == [contract_table.told(name) for name in names]
     assert "FAILED" not in text
+
+
+def test_the_contract_says_what_each_provider_declares() -> None:
+    table = contract_table.abilities()
+    assert table in contract_table.PAGE.read_text()
+    for capability in Capability:
+        assert f"\n| `{capability}` |" in table
 
 
 TABLES = ("security.md", "reliability.md")

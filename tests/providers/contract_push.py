@@ -112,7 +112,7 @@ class PushContract:
         assert watched.channel.last_notified_at is not None
         assert watched.wishes() == 0
 
-    def test_the_end_is_the_provider_s(
+    def test_it_ends_when_the_provider_says(
         self, watched: Watched, outside: SandboxProcess, world: PushWorld
     ) -> None:
         outside.switch(channel_seconds=int(SHORT.total_seconds()))
