@@ -28,7 +28,7 @@ from django.db.models import (
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
-from providers import outages, scheduler
+from providers import limits, outages, scheduler
 from providers.models import ExternalCalendar
 from talkover.statements import Select, parameter
 
@@ -123,7 +123,7 @@ def _rooms(now: datetime, limit: int) -> dict[uuid.UUID, int]:
     configurations = list(scheduler.usable())
     rooms = {}
     for configuration in configurations:
-        budget = scheduler.budget_of(configuration, has_rivals=len(configurations) > 1)
+        budget = limits.budget_of(configuration, has_rivals=len(configurations) > 1)
         room = limit if budget is None else budget * HINTS_PER_SLOT
         if not outages.is_open(configuration, now):
             rooms[configuration.pk] = 1 if configuration.outage_until else room

@@ -7,7 +7,7 @@ from __future__ import annotations
 import uuid
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
@@ -16,19 +16,9 @@ from django.test import Client
 from django.utils import timezone
 
 from providers import channels, sync
-from providers.credentials import store_credential
-from providers.models import (
-    ENDPOINT_FIELDS,
-    ExternalCalendar,
-    NotificationChannel,
-    ProviderConnection,
-)
+from providers.models import ExternalCalendar, NotificationChannel
 from providers.watching import Channel, WatchesCalendars
-from tests.factories import (
-    CalendarFactory,
-    ProviderConfigurationFactory,
-    ProviderConnectionFactory,
-)
+from tests.providers.connecting import connection_of
 from tests.providers.contract_world import HOUR, MONDAY, OAuth2World
 from tests.sandbox.receiver import Answer, Received, Receiver
 from tests.stack.product import until
@@ -96,19 +86,7 @@ class Watched:
         self.kind = world.provider.kind
         connected = world.connect()
         self._access = connected.access
-        where = asdict(world.registration.endpoints)
-        calendar = CalendarFactory()
-        self.connection: ProviderConnection = ProviderConnectionFactory(
-            calendar=calendar,
-            configuration=ProviderConfigurationFactory(
-                environment=calendar.environment,
-                kind=self.kind,
-                client_id=world.registration.client_id,
-                secret=world.registration.client_secret,
-                **{f"{name}_endpoint": where[name] for name in ENDPOINT_FIELDS},
-            ),
-        )
-        store_credential(connection=self.connection, tokens=connected.tokens)
+        self.connection = connection_of(connected)
         self.source = ExternalCalendar.objects.create(
             connection=self.connection, external_id=world.calendar_id, next_sync_at=timezone.now()
         )
