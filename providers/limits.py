@@ -18,13 +18,13 @@ from django.db.models import CharField, DateTimeField, QuerySet, UUIDField
 from django.utils import timezone
 
 from providers import registry
-from providers.models import ExternalCalendar, ProviderConfiguration
+from providers.models import ExternalCalendar, ProviderConfiguration, ProviderConnection
 from talkover.statements import Select, parameter
 
 # Of several that took the last slot at once, one looks so often whether the others give it back.
 LOOKS_AFTER_SECONDS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
-# Whom its account's limit refuses is due again after this: meanwhile others, which have waited less
-# long, are not kept waiting behind it.
+# Whom its account's limit refuses is due again after this, or when a run of the account ends:
+# meanwhile others, which have waited less long, are not kept waiting behind it.
 ACCOUNT_PAUSE = timedelta(seconds=5)
 
 
@@ -40,13 +40,12 @@ _running_of_configuration = Select(
     lambda: _running().filter(connection__configuration=parameter("configuration", UUIDField()))
 )
 # Whichever connection leads to the account: providers count by it, and by the client that asks.
-_running_of_account = Select(
-    lambda: _running().filter(
-        connection__account_subject=parameter("account", CharField()),
-        connection__configuration__client_id=parameter("client", CharField()),
-        connection__configuration__kind=parameter("kind", CharField()),
-    )
-)
+OF_ACCOUNT: dict[str, Any] = {
+    "connection__account_subject": parameter("account", CharField()),
+    "connection__configuration__client_id": parameter("client", CharField()),
+    "connection__configuration__kind": parameter("kind", CharField()),
+}
+_running_of_account = Select(lambda: _running().filter(**OF_ACCOUNT))
 
 
 class Limit(NamedTuple):
@@ -93,16 +92,21 @@ def of(row: Any) -> list[Limit]:
     if budget is not None:
         running = partial(_running_of_configuration, configuration=configuration.pk)
         limits.append(Limit(budget, running))
-    most = _most_of_account(configuration)
+    most = of_account(configuration)
     if most is not None:
-        running = partial(
-            _running_of_account,
-            account=row.connection.account_subject,
-            client=configuration.client_id,
-            kind=configuration.kind,
-        )
+        running = partial(_running_of_account, **account_of(row.connection))
         limits.append(Limit(most, running, ACCOUNT_PAUSE))
     return limits
+
+
+def account_of(connection: ProviderConnection) -> dict[str, str]:
+    """The values of OF_ACCOUNT's parameters."""
+    configuration = connection.configuration
+    return {
+        "account": connection.account_subject,
+        "client": configuration.client_id,
+        "kind": configuration.kind,
+    }
 
 
 def budget_of(configuration: ProviderConfiguration, *, has_rivals: bool) -> int | None:
@@ -112,7 +116,8 @@ def budget_of(configuration: ProviderConfiguration, *, has_rivals: bool) -> int 
     return settings.SYNC_BUDGET_PER_CONFIGURATION if has_rivals else None
 
 
-def _most_of_account(configuration: ProviderConfiguration) -> int | None:
+def of_account(configuration: ProviderConfiguration) -> int | None:
+    """How many calendars of one of its accounts are synced at once; None: any number."""
     try:
         return configuration.provider.syncs_per_account
     except registry.UnknownKind:

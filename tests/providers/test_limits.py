@@ -9,12 +9,13 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from providers import limits, registry, scheduler
+from providers import claims, limits, registry, scheduler, tasks
 from providers.models import (
     ExternalCalendar,
     ProviderConfiguration,
     ProviderConnection,
 )
+from providers.scheduler import Lease
 from tests.providers.sync_remote import (
     ScriptedProvider,
     claimed,
@@ -71,6 +72,58 @@ def test_who_is_refused_lets_others_go_first(time_machine: Any) -> None:
     assert claimed(10) == []
     time_machine.move_to(now + limits.ACCOUNT_PAUSE, tick=False)
     assert claimed(10) == [refused.pk]
+
+
+def refuse(first: ExternalCalendar, second: ExternalCalendar, *others: ExternalCalendar) -> Lease:
+    """The first two are being synced, for which the others are refused; the first one's lease."""
+    lease = scheduler.acquire(first.pk)
+    assert lease is not None
+    assert is_taken(second)
+    assert not any(is_taken(each) for each in others)
+    return lease
+
+
+def test_when_a_run_of_the_account_ends_the_next_is_claimed() -> None:
+    source = make_source()
+    siblings = make_siblings(source, 4)
+    lease = refuse(source, *siblings)
+    assert claimed(10) == []
+    lease.release(next_sync_at=timezone.now() + timedelta(hours=1), at_once=False)
+    refused = {row.pk for row in siblings[1:]}
+    ahead = [claims.claim_refused(source.connection)[0].pk for _ in refused]
+    assert set(ahead) == refused
+    assert claims.claim_refused(source.connection) == []
+    assert is_taken(ExternalCalendar.objects.get(pk=ahead[0]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"next_sync_at": timedelta(minutes=1)},
+        {"blocked_until": timedelta(seconds=3)},
+        {"queued_until": timedelta(seconds=30)},
+        {"lease_until": timedelta(seconds=30)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_only_what_was_refused_is_claimed(change: dict[str, timedelta]) -> None:
+    source = make_source()
+    siblings = make_siblings(source, 2)
+    refuse(source, *siblings).release(next_sync_at=None, at_once=False)
+    fields = {name: timezone.now() + wait for name, wait in change.items()}
+    ExternalCalendar.objects.filter(pk=siblings[1].pk).update(**fields)
+    assert claims.claim_refused(source.connection) == []
+
+
+def test_a_worker_goes_on_with_the_next_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a message, and without waiting for the pause."""
+    monkeypatch.setattr(tasks.sync_external_calendar, "apply_async", pytest.fail)
+    source = make_source()
+    siblings = make_siblings(source, 5)
+    refuse(source, *siblings).release(next_sync_at=timezone.now(), at_once=False)
+    tasks.sync_external_calendar(str(source.pk))
+    synced = set(ExternalCalendar.objects.exclude(last_sync_at=None).values_list("pk", flat=True))
+    assert synced == {source.pk, *(row.pk for row in siblings[1:])}
 
 
 def test_other_accounts_are_others() -> None:
