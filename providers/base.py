@@ -303,6 +303,7 @@ class Provider(ABC):
     capabilities: ClassVar[frozenset[Capability]]
     # What the provider wants between two syncs of a calendar that nobody has asked for.
     shortest_interval: ClassVar[timedelta] = timedelta(0)
+    syncs_per_account: ClassVar[int | None] = None  # so many calendars of one account at once
 
     @abstractmethod
     def fetch_account(self, http: Http, access: Access) -> Account:

@@ -28,8 +28,8 @@ from django.db.models import (
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
-from providers import outages, scheduler
-from providers.models import ExternalCalendar
+from providers import limits, outages, scheduler
+from providers.models import ExternalCalendar, ProviderConnection
 from talkover.statements import Select, parameter
 
 # Hints on their way for each calendar that may be synced at once: a worker that gets free finds
@@ -94,6 +94,20 @@ def claim_next(configuration_id: uuid.UUID) -> list[Claim]:
         return _mark([Claim(row.pk, crowded=True) for row in first], now)
 
 
+def claim_refused(connection: ProviderConnection) -> list[Claim]:
+    """One that the limit of this connection's account has refused, when a run of the account ends;
+    none where there is no limit. It need not wait until it is due again.
+    """
+    if limits.of_account(connection.configuration) is None:
+        return []
+    now = timezone.now()
+    with transaction.atomic():
+        soon = now + limits.ACCOUNT_PAUSE
+        first = _first_refused(now=now, soon=soon, **limits.account_of(connection))
+        ExternalCalendar.objects.filter(pk__in=[row.pk for row in first]).update(next_sync_at=now)
+        return _mark([Claim(row.pk) for row in first], now)
+
+
 def _hinted_first(now: datetime) -> Case:
     return Case(
         When(queued_until__gt=now, then=Value(0)), default=Value(1), output_field=IntegerField()
@@ -118,12 +132,28 @@ def _first() -> QuerySet[ExternalCalendar]:
 _first_of = Select(_first)
 
 
+def _refused() -> QuerySet[ExternalCalendar]:
+    """Of an account, what is due by the end of the pause, unless its provider has asked for it."""
+    now = parameter("now", DateTimeField())
+    return (
+        scheduler.due(parameter("soon", DateTimeField()))
+        .filter(_unhinted(now), **limits.OF_ACCOUNT)
+        .exclude(blocked_until__gt=now)
+        .order_by("next_sync_at")
+        .select_for_update(skip_locked=True, of=("self",))
+        .only("pk")[:1]
+    )
+
+
+_first_refused = Select(_refused)
+
+
 def _rooms(now: datetime, limit: int) -> dict[uuid.UUID, int]:
     """How many hints each configuration may have on their way; without those to be left alone."""
     configurations = list(scheduler.usable())
     rooms = {}
     for configuration in configurations:
-        budget = scheduler.budget_of(configuration, has_rivals=len(configurations) > 1)
+        budget = limits.budget_of(configuration, has_rivals=len(configurations) > 1)
         room = limit if budget is None else budget * HINTS_PER_SLOT
         if not outages.is_open(configuration, now):
             rooms[configuration.pk] = 1 if configuration.outage_until else room

@@ -35,6 +35,7 @@ from providers.models import ExternalCalendar, ProviderConfiguration, ProviderCo
 from providers.standing import (
     Standing,
     Tone,
+    arrival_of,
     failed_reconnect,
     history_of,
     last_sync_of,
@@ -142,6 +143,7 @@ def connection_detail(request: PersonRequest, connection_id: uuid.UUID) -> HttpR
         "can_choose": vanishing.can_be_chosen_from(connection),
         "most_selected": settings.SELECTED_CALENDARS_PER_CONNECTION,
         "failed_reconnect": failed_reconnect(connection),
+        "arrival": arrival_of(connection),
         "history": history_of(connection, request.user),
     }
     return render_before_provider(

@@ -5,7 +5,7 @@ Due means: `next_sync_at` has come, nobody holds the lease, and no hint is on it
 nothing twice.
 
 Configurations do not stand in each other's way: each has a budget of calendars that are synced at
-once, and of hints on their way, and one whose provider is away is left alone (`outages`).
+once, and of hints on their way, and one whose provider is away is left alone (`limits`, `outages`).
 
 A lease has a fence: a number that grows with each holder. Whoever finds another fence than their
 own has lost the lease, and writes nothing more. Raising the fence from outside (`revoke_leases`)
@@ -15,7 +15,6 @@ thus ends a run at its next write.
 from __future__ import annotations
 
 import random
-import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,13 +31,12 @@ from django.db.models import (
     OuterRef,
     Q,
     QuerySet,
-    UUIDField,
     Value,
     When,
 )
 from django.utils import timezone
 
-from providers import outages
+from providers import limits, outages
 from providers.models import (
     ExternalCalendar,
     NotificationChannel,
@@ -64,8 +62,6 @@ _delivering = NotificationChannel.objects.filter(
     expires_at__gt=parameter("now", DateTimeField()),
     last_notified_at__isnull=False,
 ).order_by()
-# Of several that took the last slot at once, one looks so often whether the others give it back.
-LOOKS_AFTER_SECONDS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 # A calendar that was quiet for so long is asked after this part of it: after a day in an hour.
 PART_OF_SILENCE = 1 / 24
 # What one call for many calendars sends at once; the dispatcher sends the rest, in order.
@@ -85,18 +81,6 @@ _by_key = Select(
             has_rivals=Exists(usable().exclude(pk=OuterRef("connection__configuration"))),
         )
         .order_by()
-    )
-)
-_running_now: Select[ExternalCalendar] = Select(
-    lambda: (
-        ExternalCalendar.objects.filter(
-            # Said twice: this is what the statistics know, a handful of leases among all calendars.
-            lease_until__isnull=False,
-            lease_until__gt=parameter("now", DateTimeField()),
-            connection__configuration=parameter("configuration", UUIDField()),
-        )
-        .order_by()
-        .only("pk")
     )
 )
 
@@ -169,16 +153,9 @@ def usable() -> QuerySet[ProviderConfiguration]:
     return ProviderConfiguration.objects.filter(is_active=True, paused_at__isnull=True)
 
 
-def budget_of(configuration: ProviderConfiguration, *, has_rivals: bool) -> int | None:
-    """How many of its calendars are synced at once; None: as many as there are workers."""
-    if configuration.sync_budget:
-        return configuration.sync_budget
-    return settings.SYNC_BUDGET_PER_CONFIGURATION if has_rivals else None
-
-
 def acquire(external_calendar_id: uuid.UUID | str) -> Lease | None:
     """Take the lease if the external calendar is due and free, its provider is not away, and its
-    configuration's budget not used up; None if not, or if it is unknown.
+    configuration's and its account's limits leave room; None if not, or if it is unknown.
 
     Looks first, then takes what it saw: who takes or revokes a lease raises the fence, so of two
     one gets through, and nobody who looked before a disconnection.
@@ -187,11 +164,12 @@ def acquire(external_calendar_id: uuid.UUID | str) -> Lease | None:
     row: Any = next(iter(_by_key(pk=external_calendar_id, now=now)), None)
     if row is None or not _is_due(row, now):
         return None
-    configuration = row.connection.configuration
-    budget = budget_of(configuration, has_rivals=row.has_rivals)
-    if not _has_room(configuration, budget, now) or not _admitted(configuration, now):
+    its = limits.of(row)
+    full = next((limit for limit in its if limit.is_reached(now)), None)
+    if full or not _admitted(row.connection.configuration, now):
         # It is due nevertheless, and there is no hint any more.
-        update(ExternalCalendar, {"pk": row.pk, "fence": row.fence}, queued_until=None)
+        later = full.later(now) if full else {}
+        update(ExternalCalendar, {"pk": row.pk, "fence": row.fence}, queued_until=None, **later)
         return None
     lease = Lease(external_calendar=row, fence=row.fence + 1, dirty=row.dirty, watched=row.watched)
     taken = update(
@@ -203,14 +181,12 @@ def acquire(external_calendar_id: uuid.UUID | str) -> Lease | None:
     )
     if not taken:
         return None
-    if budget is not None and not _keeps_to_budget(row, budget):
-        update(ExternalCalendar, {"pk": row.pk, "fence": lease.fence}, lease_until=None)
-        return None
+    for limit in its:
+        if not limit.keeps(row):
+            mine = {"pk": row.pk, "fence": lease.fence}
+            update(ExternalCalendar, mine, lease_until=None, **limit.later(now))
+            return None
     return lease
-
-
-def _has_room(configuration: ProviderConfiguration, budget: int | None, now: datetime) -> bool:
-    return budget is None or len(_running_now(now=now, configuration=configuration.pk)) < budget
 
 
 def _admitted(configuration: ProviderConfiguration, now: datetime) -> bool:
@@ -218,23 +194,6 @@ def _admitted(configuration: ProviderConfiguration, now: datetime) -> bool:
     if configuration.outage_until is None:
         return True
     return configuration.outage_until <= now and outages.begin_probe(configuration, now)
-
-
-def _keeps_to_budget(row: ExternalCalendar, budget: int) -> bool:
-    """Whether the lease just taken may stay: others may have looked at the same free slot.
-
-    Whoever stays has seen no more than the budget after its own lease was there for all to see, so
-    that it is never exceeded; the first in the order of keys looks again, so that one stays.
-    """
-    for pause in LOOKS_AFTER_SECONDS:
-        if pause:
-            time.sleep(pause)
-        running = _running_now(now=timezone.now(), configuration=row.connection.configuration_id)
-        if len(running) <= budget:
-            return True
-        if row.pk not in sorted(other.pk for other in running)[:budget]:
-            return False
-    return False
 
 
 def overdue(wait: timedelta) -> QuerySet[ExternalCalendar]:

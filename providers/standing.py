@@ -15,10 +15,12 @@ from django.utils import timezone
 
 from providers import causes, connect
 from providers.audit import Action
+from providers.base import Capability
 from providers.models import (
     AuditEntry,
     AuthorizationRequest,
     ExternalCalendar,
+    NotificationChannel,
     ProviderConnection,
     SyncRun,
 )
@@ -160,6 +162,27 @@ def progress_of(connection: ProviderConnection) -> Progress:
         next_sync_at=due if works and due and due > now else None,
         poll_seconds=_poll_seconds(now, due, expected=expected, running=running),
     )
+
+
+def arrival_of(connection: ProviderConnection) -> str:
+    """How changes at the provider get here; empty while nothing is synced.
+
+    A channel that has never delivered may be deaf: until then the syncs find them.
+    """
+    there = {one.pk for one in connection.selected_calendars if one.vanished_at is None}
+    if not connection.is_active or not there:
+        return ""
+    if Capability.PUSH not in connection.configuration.provider.capabilities:
+        return "With the next sync: this provider does not tell us of changes."
+    delivering = NotificationChannel.objects.filter(
+        external_calendar__in=there,
+        stopped_at__isnull=True,
+        expires_at__gt=timezone.now(),
+        last_notified_at__isnull=False,
+    )
+    if there == set(delivering.values_list("external_calendar", flat=True)):
+        return "At once: the provider tells us of changes."
+    return "With the next sync: the provider has not told us of changes yet."
 
 
 @dataclass(frozen=True, slots=True)

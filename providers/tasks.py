@@ -129,20 +129,26 @@ def sync_external_calendar(
     """Sync runs, one after the other: of this external calendar, and of the `others`, which are of
     the same configuration. Does nothing for one that is not due, or gone, or with somebody else.
 
-    `crowded`: more of its configuration wait than may run at once, and the next takes its place.
-    After CARRIED_SECONDS the rest goes on as a message: whoever is free takes it.
+    `crowded`: more of its configuration wait than may run at once, and the next takes its place; so
+    does one of its account where not all of an account may run at once. After CARRIED_SECONDS the
+    rest goes on as a message: whoever is free takes it.
     """
     until = time.monotonic() + CARRIED_SECONDS
     waiting = [claims.Claim(uuid.UUID(pk), crowded) for pk in (external_calendar_id, *others)]
 
-    def wait_for_the_place(lease: scheduler.Lease) -> None:
-        waiting.extend(claims.claim_next(lease.external_calendar.connection.configuration_id))
+    def wait_for_the_place(claim: claims.Claim, lease: scheduler.Lease) -> None:
+        connection = lease.external_calendar.connection
+        waiting.extend(
+            claims.claim_next(connection.configuration_id)
+            if claim.crowded
+            else claims.claim_refused(connection)
+        )
 
     begun = False
     try:
         while waiting and not (begun and time.monotonic() > until):
             begun, claim = True, waiting.pop(0)
-            sync.run(claim.pk, afterwards=wait_for_the_place if claim.crowded else None)
+            sync.run(claim.pk, afterwards=partial(wait_for_the_place, claim))
     finally:
         _send_hints(waiting)
 

@@ -24,7 +24,11 @@ from tests.services import start_postgres, start_redis
 
 # Their assertions explain themselves when they fail, as those of tests do.
 pytest.register_assert_rewrite(
-    "tests.providers.contract", "tests.providers.contract_world", "tests.providers.sync_remote"
+    "tests.providers.contract",
+    "tests.providers.contract_push",
+    "tests.providers.contract_push_world",
+    "tests.providers.contract_world",
+    "tests.providers.sync_remote",
 )
 
 SETTINGS_FILE = Path(__file__).resolve().parent.parent / "talkover" / "settings.py"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from providers import causes
+from providers.base import Capability
 from tests import contract_table
 from tests.plugin import settings_variables
 
@@ -37,10 +38,17 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
 def test_the_contract_lists_every_test_of_the_contract_and_no_failure() -> None:
     text = contract_table.PAGE.read_text()
     rows = re.findall(r"^\| ([a-z][^|]*) \|", text, re.MULTILINE)
-    contracts = contract_table.SECTIONS.values()
-    names = [name for contract in contracts for name in contract_table.test_names(contract)]
+    sections = contract_table.SECTIONS
+    names = [name for section in sections for name in contract_table.test_names(section)]
     assert rows == [contract_table.told(name) for name in names]
     assert "FAILED" not in text
+
+
+def test_the_contract_says_what_each_provider_declares() -> None:
+    table = contract_table.abilities()
+    assert table in contract_table.PAGE.read_text()
+    for capability in Capability:
+        assert f"\n| `{capability}` |" in table
 
 
 TABLES = ("security.md", "reliability.md", "errors.md")

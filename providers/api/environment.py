@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from providers import registry
 from providers.models import ProviderConfiguration
 from talkover.api.views import ApiViewSet
 
@@ -51,7 +52,7 @@ class EnvironmentViewSet(ApiViewSet):
                             "identifier": "calendar_provider_a",
                             "name": "Google Calendar",
                             "kind": "google",
-                            "capabilities": ["read_events"],
+                            "capabilities": sorted(registry.get_provider("google").capabilities),
                         }
                     ],
                 },

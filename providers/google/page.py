@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import cached_property
-from typing import Any
 
 import msgspec
 
@@ -14,15 +13,10 @@ from providers.google.events import to_remote
 from providers.google.times import Unreadable
 from providers.google.wire import Event, EventHead, EventsPage
 from providers.http import clean_text, decode_json
+from providers.items import MALFORMED, is_too_large, loose_fields, mended, read_heads, text_in
 
 _head = msgspec.json.Decoder(EventHead).decode
 _event = msgspec.json.Decoder(Event).decode
-# msgspec's errors are ValueErrors; RecursionError is deeper nesting than it follows.
-_MALFORMED = (ValueError, RecursionError, InvalidResponse)
-_encode = msgspec.json.Encoder().encode
-# Bytes of JSON, once the texts are cut. Google's own limits (200 guests, 300 properties of 1,024
-# characters) keep its events far below.
-_LARGEST = 1024 * 1024
 
 
 class Page:
@@ -61,18 +55,7 @@ class Page:
 
     @cached_property
     def _heads(self) -> dict[str, tuple[EventHead, msgspec.Raw]]:
-        heads: dict[str, tuple[EventHead, msgspec.Raw]] = {}
-        for raw in self._items:
-            try:
-                head = _head(raw)
-            except _MALFORMED:
-                head = _rescued_head(raw)
-            if head.id:
-                # The same id may come twice: the last one counts, in the place of the last.
-                heads.pop(head.id, None)
-                heads[head.id] = head, raw
-            else:
-                self._nameless.append(InvalidEvent("", "it has no id"))
+        heads, self._nameless = read_heads(self._items, read=_head, rescue=_rescued_head)
         return heads
 
     @cached_property
@@ -116,7 +99,7 @@ class Page:
     def _converted(self, raw: msgspec.Raw) -> RemoteEvent | InvalidEvent:
         try:
             event = _event(raw)
-        except _MALFORMED:
+        except MALFORMED:
             rescued = _rescued(raw)
             if isinstance(rescued, InvalidEvent):
                 return rescued
@@ -127,37 +110,21 @@ class Page:
             )
         except Unreadable as error:
             return InvalidEvent(event.id, str(error))
-        if len(raw) > _LARGEST and len(_encode(remote)) > _LARGEST:
+        if is_too_large(raw, remote):
             return InvalidEvent(event.id, "it is larger than 1 MB")
         return remote
 
 
 def _rescued(raw: msgspec.Raw) -> Event | InvalidEvent:
-    """A malformed event that is not beyond repair: null instead of absent, a number as text, a
-    damaged character.
-    """
     try:
-        return msgspec.convert(_without_nulls(_repaired(raw)), Event, strict=False)
-    except _MALFORMED as error:
+        return mended(raw, Event)
+    except MALFORMED as error:
         return InvalidEvent(_rescued_head(raw).id, clean_text(error, 200))
 
 
 def _rescued_head(raw: msgspec.Raw) -> EventHead:
     """What can be read of the identity; an empty id when nothing can."""
-    try:
-        loose = _repaired(raw)
-    except _MALFORMED:
-        return EventHead()
-    loose = loose if isinstance(loose, dict) else {}
-    names = ("etag", "id", "status", "recurringEventId")
-    return EventHead(*(v if isinstance(v := loose.get(name), str) else "" for name in names))
-
-
-def _repaired(raw: msgspec.Raw) -> Any:
-    return decode_json(bytes(raw), object)
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nulls(v) for name, v in value.items() if v is not None}
-    return [_without_nulls(v) for v in value] if isinstance(value, list) else value
+    loose = loose_fields(raw)
+    return EventHead(
+        *(text_in(loose, name) for name in ("etag", "id", "status", "recurringEventId"))
+    )

@@ -7,16 +7,16 @@ https://learn.microsoft.com/graph/delta-query-events
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
 
 import msgspec
 
 from providers.base import EventQuery, InvalidEvent, RemoteEvent
 from providers.errors import InvalidResponse
 from providers.http import clean_text, decode_json
+from providers.items import MALFORMED, is_too_large, loose_fields, mended, read_heads, text_in
 from providers.microsoft.events import to_remote
 from providers.microsoft.text import text_of
 from providers.microsoft.times import Unreadable
@@ -28,10 +28,6 @@ _head = msgspec.json.Decoder(EventHead).decode
 _event = msgspec.json.Decoder(Event).decode
 _fields = msgspec.json.Decoder(Fields).decode
 _encode = msgspec.json.Encoder().encode
-# msgspec's errors are ValueErrors; RecursionError is deeper nesting than it follows.
-_MALFORMED = (ValueError, RecursionError, InvalidResponse)
-# Bytes of JSON, once the texts are cut.
-_LARGEST = 1024 * 1024
 # What an occurrence never has of its series: who and when it is itself.
 _OWN = frozenset(
     {
@@ -68,8 +64,7 @@ class Page:
         self._window = query.window if query.cursor else None
         self._masters: dict[str, _Master] = {}
         self._known: dict[str, RemoteEvent | InvalidEvent] = {}
-        self._nameless: list[InvalidEvent] = []
-        self._heads = self._read_heads(listing.value)
+        self._heads, self._nameless = read_heads(listing.value, read=_head, rescue=_rescued_head)
         for head, raw in self._heads.values():
             if head.type == "seriesMaster" and head.removed is msgspec.UNSET:
                 self.add_masters({head.id: bytes(raw)})
@@ -110,21 +105,6 @@ class Page:
         events = [result for result in results if isinstance(result, RemoteEvent)]
         invalid = [result for result in results if isinstance(result, InvalidEvent)]
         return events, invalid + self._nameless
-
-    def _read_heads(self, items: Iterable[msgspec.Raw]) -> dict[str, tuple[EventHead, msgspec.Raw]]:
-        heads: dict[str, tuple[EventHead, msgspec.Raw]] = {}
-        for raw in items:
-            try:
-                head = _head(raw)
-            except _MALFORMED:
-                head = _rescued_head(raw)
-            if head.id:
-                # The same id may come twice: the last one counts, in the place of the last.
-                heads.pop(head.id, None)
-                heads[head.id] = head, raw
-            else:
-                self._nameless.append(InvalidEvent("", "it has no id"))
-        return heads
 
     @cached_property
     def _sorted(self) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -167,7 +147,7 @@ class Page:
         master = self._masters.get(head.series_master_id or "") if _is_occurrence(head) else None
         try:
             event = _event(_encode(master.merged(_fields(raw))) if master else raw)
-        except _MALFORMED:
+        except MALFORMED:
             rescued = _rescued(raw, master)
             if isinstance(rescued, InvalidEvent):
                 return rescued
@@ -176,7 +156,7 @@ class Page:
             remote = to_remote(event, version=version or self.versions[key])
         except Unreadable as error:
             return InvalidEvent(key, str(error))
-        if len(raw) > _LARGEST and len(_encode(remote)) > _LARGEST:
+        if is_too_large(raw, remote):
             return InvalidEvent(key, "it is larger than 1 MB")
         return remote
 
@@ -187,7 +167,7 @@ class _Master:
     def __init__(self, body: bytes) -> None:
         try:
             fields = _fields(body)
-        except _MALFORMED:
+        except MALFORMED:
             fields = _rescued_fields(body)
         self.etag = _text(fields.get("@odata.etag"))
         self._given = {name: fields[name] for name in sorted(_KNOWN & fields.keys() - _OWN)}
@@ -207,7 +187,7 @@ class _Master:
             try:
                 body = msgspec.json.decode(given["body"], type=Body | None)
                 text = _encode(Body(content_type="text", content=text_of(body)))
-            except _MALFORMED:
+            except MALFORMED:
                 text = b"null"
             given["body"] = msgspec.Raw(text)
         return given
@@ -216,7 +196,7 @@ class _Master:
 def _text(raw: msgspec.Raw | None) -> str:
     try:
         return msgspec.json.decode(raw or b'""', type=str)
-    except _MALFORMED:
+    except MALFORMED:
         return ""
 
 
@@ -229,53 +209,25 @@ def _digest(content: bytes) -> str:
 
 
 def _rescued(raw: msgspec.Raw, master: _Master | None) -> Event | InvalidEvent:
-    """A malformed event that is not beyond repair: a number as text, a damaged character, null
-    where there is none.
-    """
     fields = _rescued_fields(bytes(raw))
     try:
-        whole = _repaired(_encode(master.merged(fields) if master else fields))
-        return msgspec.convert(_without_nulls(whole), Event, strict=False)
-    except _MALFORMED as error:
+        return mended(_encode(master.merged(fields) if master else fields), Event)
+    except MALFORMED as error:
         return InvalidEvent(_rescued_head(raw).id, clean_text(error, 200))
 
 
 def _rescued_head(raw: msgspec.Raw) -> EventHead:
     """What can be read of the identity; an empty id when nothing can."""
-    try:
-        loose = _repaired(bytes(raw))
-    except _MALFORMED:
-        return EventHead()
-    loose = loose if isinstance(loose, dict) else {}
-
-    def text(name: str) -> str:
-        return value if isinstance(value := loose.get(name), str) else ""
-
+    loose = loose_fields(raw)
     return EventHead(
-        etag=text("@odata.etag"),
-        id=text("id"),
-        change_key=text("changeKey"),
-        series_master_id=text("seriesMasterId"),
-        type=text("type") or None,
+        etag=text_in(loose, "@odata.etag"),
+        id=text_in(loose, "id"),
+        change_key=text_in(loose, "changeKey"),
+        series_master_id=text_in(loose, "seriesMasterId"),
+        type=text_in(loose, "type") or None,
         removed=msgspec.Raw(b"{}") if "@removed" in loose else msgspec.UNSET,
     )
 
 
 def _rescued_fields(body: bytes) -> Fields:
-    try:
-        loose = _repaired(body)
-    except _MALFORMED:
-        return {}
-    if not isinstance(loose, dict):
-        return {}
-    return {name: msgspec.Raw(_encode(value)) for name, value in loose.items()}
-
-
-def _repaired(raw: bytes) -> Any:
-    return decode_json(raw, object)
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nulls(v) for name, v in value.items() if v is not None}
-    return [_without_nulls(v) for v in value] if isinstance(value, list) else value
+    return {name: msgspec.Raw(_encode(value)) for name, value in loose_fields(body).items()}

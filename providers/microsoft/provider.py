@@ -37,6 +37,7 @@ from providers.errors import (
 from providers.microsoft import authority, channels, identity, sign_in_errors, writing
 from providers.microsoft.errors import failure
 from providers.microsoft.graph import (
+    MOST_AT_ONCE,
     calendar_path,
     check_link,
     event_path,
@@ -81,6 +82,8 @@ class MicrosoftProvider(OAuth2Provider, HasTenants, WatchesCalendars, WritesEven
     # Graph repeats for hours what it gets no 2xx for, and who asks learns nothing from one status:
     # https://learn.microsoft.com/graph/change-notifications-delivery-webhooks
     answers = (202, 202)
+    # A sync sends one request after the other. One is left for whatever else asks the mailbox.
+    syncs_per_account = MOST_AT_ONCE - 1
     capabilities = frozenset(
         {
             Capability.CALENDARS_READ,

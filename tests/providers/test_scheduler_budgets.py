@@ -10,7 +10,7 @@ from django.conf import settings as django_settings
 from django.db import connection
 from django.utils import timezone
 
-from providers import claims, scheduler, tasks
+from providers import claims, limits, scheduler, tasks
 from providers.base import EventQuery
 from providers.models import ExternalCalendar, ProviderConfiguration
 from tests.providers.sync_remote import (
@@ -210,7 +210,7 @@ def test_many_wishes_at_once_are_sent_in_parts() -> None:
 
 def test_a_configuration_without_a_budget_of_its_own_says_so() -> None:
     configuration = ProviderConfiguration(sync_budget=None)
-    assert scheduler.budget_of(configuration, has_rivals=False) is None
-    assert scheduler.budget_of(configuration, has_rivals=True) == 2
+    assert limits.budget_of(configuration, has_rivals=False) is None
+    assert limits.budget_of(configuration, has_rivals=True) == 2
     configuration.sync_budget = 7
-    assert scheduler.budget_of(configuration, has_rivals=False) == 7
+    assert limits.budget_of(configuration, has_rivals=False) == 7

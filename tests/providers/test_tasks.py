@@ -136,12 +136,10 @@ def test_hints_for_what_is_gone_are_ignored() -> None:
 
 def test_the_task_runs_one_sync(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(
-        sync, "run", lambda *arguments, **options: seen.append((*arguments, options))
-    )
+    monkeypatch.setattr(sync, "run", lambda pk, **_: seen.append(pk))
     pk = uuid.uuid4()
     tasks.sync_external_calendar.apply((str(pk),), throw=True)
-    assert seen == [(pk, {"afterwards": None})]
+    assert seen == [pk]
 
 
 def test_beat_asks_for_tasks_that_exist() -> None:

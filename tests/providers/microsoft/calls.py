@@ -20,6 +20,15 @@ REGISTRATION = ClientRegistration(
 TOKEN = "EwB4.canary"
 ACCESS = REGISTRATION.access(TOKEN)
 NEXT = f"{DELTA}?$skiptoken=more"
+# A calendar, as Graph describes it.
+ENTRY = {
+    "id": "AQMkADAw-1",
+    "name": "Calendar",
+    "hexColor": "#0078d4",
+    "isDefaultCalendar": True,
+    "canShare": True,
+    "canEdit": True,
+}
 
 
 def account(http: Scripted) -> Any:

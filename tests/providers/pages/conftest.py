@@ -60,13 +60,12 @@ def connection(calendar: Calendar, configuration: ProviderConfiguration) -> Prov
 
 def external_calendar(connection: ProviderConnection, **fields: Any) -> ExternalCalendar:
     synced = {
+        "external_id": "person@example.com",
         "last_sync_at": timezone.now() - timedelta(seconds=20),
         "next_sync_at": timezone.now() + timedelta(minutes=5),
         "events_synced": 312,
     }
-    return ExternalCalendar.objects.create(
-        connection=connection, external_id="person@example.com", **(synced | fields)
-    )
+    return ExternalCalendar.objects.create(connection=connection, **(synced | fields))
 
 
 def change(connection: ProviderConnection, **fields: Any) -> None:

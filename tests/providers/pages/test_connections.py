@@ -13,12 +13,21 @@ from django.utils import timezone
 from calendars.models import Calendar
 from providers.models import (
     AuthorizationRequest,
+    NotificationChannel,
     ProviderConfiguration,
     ProviderConnection,
     SyncRun,
 )
 from tests.factories import EventFactory
-from tests.providers.pages.conftest import AUTHORIZATION, change, notices, text_of, url
+from tests.providers.pages.conftest import (
+    AUTHORIZATION,
+    change,
+    external_calendar,
+    notices,
+    text_of,
+    url,
+)
+from tests.providers.posting import make_channel
 
 
 @pytest.mark.parametrize(
@@ -97,6 +106,44 @@ def test_a_provider_on_hold(owner: Client, connection: ProviderConnection) -> No
     assert "switched off" in notices(response)
     ProviderConfiguration.objects.update(paused_at=None, is_active=False)
     assert "Switched off" in text_of(owner.get(url("connection-detail", connection.pk)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("google", "With the next sync: the provider has not told us of changes yet."),
+        ("microsoft", "With the next sync: the provider has not told us of changes yet."),
+        ("ics", "With the next sync: this provider does not tell us of changes."),
+    ],
+)
+def test_changes_that_a_sync_finds(
+    owner: Client, connection: ProviderConnection, kind: str, words: str
+) -> None:
+    ProviderConfiguration.objects.update(kind=kind)
+    assert f"Changes arrive {words}" in text_of(owner.get(url("connection-detail", connection.pk)))
+
+
+def test_changes_that_the_provider_tells(owner: Client, connection: ProviderConnection) -> None:
+    """Of all calendars, on channels that have delivered."""
+    page = url("connection-detail", connection.pk)
+    at_once = "Changes arrive At once: the provider tells us of changes."
+    channel = make_channel(connection.external_calendars.get())
+    assert at_once not in text_of(owner.get(page))
+    NotificationChannel.objects.update(last_notified_at=timezone.now())
+    assert at_once in text_of(owner.get(page))
+    other = external_calendar(connection, external_id="team@example.com")
+    assert at_once not in text_of(owner.get(page))
+    make_channel(other, last_notified_at=timezone.now())
+    assert at_once in text_of(owner.get(page))
+    NotificationChannel.objects.filter(pk=channel.pk).update(stopped_at=timezone.now())
+    assert at_once not in text_of(owner.get(page))
+
+
+def test_nothing_is_said_of_changes_where_nothing_is_synced(
+    owner: Client, connection: ProviderConnection
+) -> None:
+    change(connection, status="error", last_error_code="calendar_forbidden")
+    assert "Changes arrive" not in text_of(owner.get(url("connection-detail", connection.pk)))
 
 
 def run_of(connection: ProviderConnection, **fields: Any) -> SyncRun:

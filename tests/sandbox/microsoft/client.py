@@ -1,6 +1,7 @@
 """A client of the sandbox's Microsoft dialect: the dance by forms, tokens, Graph calls."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -156,6 +157,24 @@ def event(**changes: Any) -> dict[str, Any]:
         "end": at("2027-03-01T13:00:00"),
         **changes,
     }
+
+
+def subscription(address: str, **changes: Any) -> dict[str, Any]:
+    """The body of a subscription on the mailbox, for a day."""
+    return {
+        "changeType": "created,updated,deleted",
+        "notificationUrl": address,
+        "lifecycleNotificationUrl": f"{address}/life",
+        "resource": "me/events",
+        "expirationDateTime": in_minutes(24 * 60),
+        "clientState": "secret",
+        **changes,
+    }
+
+
+def in_minutes(minutes: int) -> str:
+    """An expirationDateTime so many minutes from now."""
+    return (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
 
 
 def code_of(answer: Answer) -> str:

@@ -23,10 +23,10 @@ from msgraph.generated.users.item.calendars.item.calendar_view.delta.delta_get_r
     DeltaGetResponse,
 )
 
-from tests.sandbox.microsoft.client import IMMUTABLE, WINDOW, GraphClient, at, event
-from tests.sandbox.microsoft.hooks import Hooks
+from tests.sandbox.microsoft.client import IMMUTABLE, WINDOW, GraphClient, at, event, subscription
 from tests.sandbox.microsoft.sdk import parsed, service
 from tests.sandbox.process import SandboxProcess
+from tests.sandbox.receiver import Receiver
 
 # The library warns of parts of itself.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:(msgraph|kiota_abstractions)")
@@ -126,7 +126,7 @@ def test_microsofts_client_subscribes(calm: SandboxProcess) -> None:
         await api.subscriptions.by_subscription_id(made.id).delete()
         assert (await api.subscriptions.get()).value == []
 
-    with Hooks() as hooks:
+    with Receiver() as hooks:
         run(work(hooks.url))
 
 
@@ -171,8 +171,8 @@ def test_what_is_written_is_known_to_the_models(calm: SandboxProcess) -> None:
     assert model.type == EventType.SeriesMaster
     assert model.online_meeting.join_url.startswith("https://teams.")
     assert model.recurrence.range.number_of_occurrences == 3
-    with Hooks() as hooks:
-        subscribed = client.graph("POST", "subscriptions", hooks.subscription())
+    with Receiver() as hooks:
+        subscribed = client.graph("POST", "subscriptions", subscription(hooks.url))
         assert subscribed.status == 201, subscribed.body
         assert parsed(Subscription, subscribed.json).client_state == "secret"
         parsed(SubscriptionCollectionResponse, client.get("subscriptions"))

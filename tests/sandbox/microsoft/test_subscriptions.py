@@ -1,14 +1,22 @@
 """Graph's subscriptions: handshake, limits, what is told, lifecycle."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tests.sandbox.client import Client
-from tests.sandbox.microsoft.client import IMMUTABLE, TENANT, GraphClient, code_of
-from tests.sandbox.microsoft.hooks import Handshake, Hooks, in_minutes
+from tests.sandbox.microsoft.client import (
+    IMMUTABLE,
+    TENANT,
+    GraphClient,
+    code_of,
+    in_minutes,
+    subscription,
+)
 from tests.sandbox.process import SandboxProcess
+from tests.sandbox.receiver import Answer, Receiver
 from tests.stack.product import until
 
 WEEKLY = {
@@ -22,27 +30,28 @@ def connected(sandbox: SandboxProcess, name: str, **fields: Any) -> GraphClient:
     return GraphClient(sandbox).connect(sandbox.account(f"{name}@push.example", **fields))
 
 
-def subscribe(client: GraphClient, hooks: Hooks, **changes: Any) -> dict[str, Any]:
+def subscribe(client: GraphClient, hooks: Receiver, **changes: Any) -> dict[str, Any]:
     """Subscribe to the mailbox; Graph's answer."""
-    answer = client.graph("POST", "subscriptions", hooks.subscription(**changes), IMMUTABLE)
+    answer = client.graph("POST", "subscriptions", subscription(hooks.url, **changes), IMMUTABLE)
     assert answer.status == 201, answer.body
     made: dict[str, Any] = answer.json
     return made
 
 
-def minutes_left(subscription: dict[str, Any]) -> float:
+def minutes_left(made: dict[str, Any]) -> float:
     """How long it lives."""
-    ends = datetime.fromisoformat(subscription["expirationDateTime"])
+    ends = datetime.fromisoformat(made["expirationDateTime"])
     return (ends - datetime.now(UTC)).total_seconds() / 60
 
 
 def test_the_handshake(calm: SandboxProcess) -> None:
     client = connected(calm, "shake")
-    with Hooks() as hooks:
+    with Receiver() as hooks:
         made = subscribe(client, hooks)
-        assert len(hooks.handshakes) == 2, "both addresses are asked"
-        assert all(each in hooks.handshakes[0] for each in ("+", "%", " ", "<script>", "&"))
-        assert hooks.kinds[0].startswith("text/plain")
+        assert len(hooks.challenged) == 2, "both addresses are asked"
+        asked = hooks.challenged[0]
+        assert all(each in asked.challenge for each in ("+", "%", " ", "<script>", "&"))
+        assert asked.headers["content-type"].startswith("text/plain")
         assert made["clientState"] == "secret"
         assert client.get(f"subscriptions/{made['id']}")["clientState"] is None
         assert len(made["expirationDateTime"]) == len("2026-03-07T10:00:00.0000000Z")
@@ -58,15 +67,15 @@ def test_the_handshake(calm: SandboxProcess) -> None:
         lambda token: (500, "text/plain", token.encode()),
     ],
 )
-def test_a_handshake_that_fails(calm: SandboxProcess, handshake: Handshake) -> None:
+def test_a_handshake_that_fails(calm: SandboxProcess, handshake: Callable[[str], Answer]) -> None:
     email = "unshaken@push.example"
     if email not in str(calm.control("GET", "accounts")):
         calm.account(email)
     client = GraphClient(calm).connect(email)
-    with Hooks(handshake=handshake) as hooks:
-        answer = client.graph("POST", "subscriptions", hooks.subscription())
+    with Receiver(answer=lambda got: handshake(got.challenge)) as hooks:
+        answer = client.graph("POST", "subscriptions", subscription(hooks.url))
     assert (answer.status, code_of(answer)) == (400, "ValidationError")
-    answer = client.graph("POST", "subscriptions", hooks.subscription())
+    answer = client.graph("POST", "subscriptions", subscription(hooks.url))
     assert code_of(answer) == "ValidationError", "nobody is there"
     assert client.get("subscriptions")["value"] == []
 
@@ -74,8 +83,8 @@ def test_a_handshake_that_fails(calm: SandboxProcess, handshake: Handshake) -> N
 def test_the_control_api_is_no_place_for_notifications(calm: SandboxProcess) -> None:
     client = GraphClient(calm).connect("mira.novak@outlook.sandbox.example")
     calm.control("DELETE", "requests")
-    with Hooks() as hooks:
-        body = hooks.subscription(notificationUrl=f"{calm.url}/control/settings")
+    with Receiver() as hooks:
+        body = subscription(hooks.url, notificationUrl=f"{calm.url}/control/settings")
         answer = client.graph("POST", "subscriptions", body)
     assert code_of(answer) == "ValidationError"
     url = f"{calm.url}/control/settings?validationToken=x"
@@ -84,7 +93,7 @@ def test_the_control_api_is_no_place_for_notifications(calm: SandboxProcess) -> 
 
 def test_how_long_they_live(calm: SandboxProcess) -> None:
     client = connected(calm, "life")
-    with Hooks() as hooks:
+    with Receiver() as hooks:
         made = subscribe(client, hooks, expirationDateTime=in_minutes(5))
         assert 44 < minutes_left(made) <= 45
         path = f"subscriptions/{made['id']}"
@@ -94,7 +103,7 @@ def test_how_long_they_live(calm: SandboxProcess) -> None:
             answer = client.graph("PATCH", path, {"expirationDateTime": expiration})
             assert answer.status == 400
             answer = client.graph(
-                "POST", "subscriptions", hooks.subscription(expirationDateTime=expiration)
+                "POST", "subscriptions", subscription(hooks.url, expirationDateTime=expiration)
             )
             assert answer.status == 400
         changed = client.graph("PATCH", path, {"notificationUrl": f"{hooks.url}/new"})
@@ -109,18 +118,20 @@ def test_how_long_they_live(calm: SandboxProcess) -> None:
 
 def test_duplicates_and_too_many(calm: SandboxProcess) -> None:
     client = connected(calm, "many")
-    with Hooks() as hooks:
+    with Receiver() as hooks:
         subscribe(client, hooks)
-        again = client.graph("POST", "subscriptions", hooks.subscription())
+        again = client.graph("POST", "subscriptions", subscription(hooks.url))
         assert again.status == 409
-        slash = client.graph("POST", "subscriptions", hooks.subscription(resource="/Me/Events"))
+        slash = client.graph(
+            "POST", "subscriptions", subscription(hooks.url, resource="/Me/Events")
+        )
         assert slash.status == 409
         subscribe(client, hooks, changeType="deleted")
         calm.switch(mailbox_subscriptions=2)
-        more = client.graph("POST", "subscriptions", hooks.subscription(changeType="updated"))
+        more = client.graph("POST", "subscriptions", subscription(hooks.url, changeType="updated"))
         assert (more.status, code_of(more)) == (403, "ExtensionError")
         calm.switch("many@push.example", refuse_watching=True)
-        assert client.graph("POST", "subscriptions", hooks.subscription()).status == 403
+        assert client.graph("POST", "subscriptions", subscription(hooks.url)).status == 403
 
 
 @pytest.mark.parametrize(
@@ -135,10 +146,10 @@ def test_duplicates_and_too_many(calm: SandboxProcess) -> None:
 )
 def test_what_is_refused(calm: SandboxProcess, changes: dict[str, Any]) -> None:
     client = GraphClient(calm).connect("mira.novak@outlook.sandbox.example")
-    with Hooks() as hooks:
-        answer = client.graph("POST", "subscriptions", hooks.subscription(**changes))
+    with Receiver() as hooks:
+        answer = client.graph("POST", "subscriptions", subscription(hooks.url, **changes))
     assert answer.status == 400
-    assert hooks.handshakes == []
+    assert hooks.challenged == []
 
 
 def statuses(sandbox: SandboxProcess) -> list[list[int]]:
@@ -149,14 +160,14 @@ def statuses(sandbox: SandboxProcess) -> list[list[int]]:
 
 def test_what_is_told(calm: SandboxProcess) -> None:
     client = connected(calm, "told")
-    with Hooks() as hooks:
-        subscription = subscribe(client, hooks)
+    with Receiver() as hooks:
+        watched = subscribe(client, hooks)
         made = client.create(recurrence=WEEKLY)
         (item,) = hooks.items(1)
         oid = client.get("me")["id"]
         assert item == {
-            "subscriptionId": subscription["id"],
-            "subscriptionExpirationDateTime": subscription["expirationDateTime"],
+            "subscriptionId": watched["id"],
+            "subscriptionExpirationDateTime": watched["expirationDateTime"],
             "changeType": "created",
             "resource": f"Users/{oid}/Events/{made['id']}",
             "resourceData": {
@@ -175,13 +186,13 @@ def test_what_is_told(calm: SandboxProcess) -> None:
         client.graph("DELETE", f"me/events/{made['id']}")
         told = [(each["changeType"], each["resourceData"]["id"]) for each in hooks.items(3)]
         assert told == [(kind, made["id"]) for kind in ("created", "updated", "deleted")]
-        until(lambda: statuses(calm)[:2] == [[202], [202]], "the answers are noted")
+        until(lambda: statuses(calm)[:2] == [[204], [204]], "the answers are noted")
 
 
 def test_only_what_was_asked_for(calm: SandboxProcess) -> None:
     client = connected(calm, "some")
     calendar = client.get("me/calendar")["id"]
-    with Hooks() as hooks, Hooks() as other:
+    with Receiver() as hooks, Receiver() as other:
         subscribe(client, hooks, changeType="deleted", clientState="one")
         subscribe(client, other, resource=f"me/calendars/{calendar}/events", clientState="two")
         made = client.create()
@@ -192,8 +203,10 @@ def test_only_what_was_asked_for(calm: SandboxProcess) -> None:
 
 def test_ids_as_they_were_asked_for(calm: SandboxProcess) -> None:
     client = connected(calm, "ways")
-    with Hooks() as hooks:
-        answer = client.graph("POST", "subscriptions", hooks.subscription(changeType="created"))
+    with Receiver() as hooks:
+        answer = client.graph(
+            "POST", "subscriptions", subscription(hooks.url, changeType="created")
+        )
         assert answer.status == 201
         made = client.create()
         told = hooks.items(1)[0]["resourceData"]["id"]
@@ -203,41 +216,41 @@ def test_ids_as_they_were_asked_for(calm: SandboxProcess) -> None:
 
 def test_items_for_one_address_share_a_post(calm: SandboxProcess) -> None:
     client = connected(calm, "share")
-    with Hooks() as hooks:
+    with Receiver() as hooks:
         for changes in ("created", "created,updated"):
             subscribe(client, hooks, changeType=changes, clientState=changes)
         client.create()
         hooks.items(2)
         assert len(hooks.received) == 1
-        states = [each["clientState"] for each in hooks.received[0]["value"]]
+        states = [each["clientState"] for each in hooks.received[0].items]
         assert states == ["created", "created,updated"]
 
 
 def test_many_changes_at_once(calm: SandboxProcess) -> None:
     client = connected(calm, "lots", events=250)
-    with Hooks() as hooks:
+    with Receiver() as hooks:
         subscribe(client, hooks)
         calm.calendar("POST", "lots@push.example", "touch", {"count": 250})
         assert len({each["resourceData"]["id"] for each in hooks.items(250)}) == 250
-        assert sorted(len(each["value"]) for each in hooks.received) == [50, 100, 100]
+        assert sorted(len(each.items) for each in hooks.received) == [50, 100, 100]
 
 
 def test_repeated_until_accepted_and_told_twice(calm: SandboxProcess) -> None:
     client = connected(calm, "again")
     calm.switch(push_pause_milliseconds=10)
-    with Hooks(503, 404) as hooks:
+    with Receiver(503, 404) as hooks:
         subscribe(client, hooks)
         client.create()
         assert len({each["resourceData"]["id"] for each in hooks.items(3)}) == 1
         calm.switch(push_times=2)
         client.create()
         hooks.items(5)
-        until(lambda: statuses(calm)[0] == [503, 404, 202], "the answers are noted")
+        until(lambda: statuses(calm)[0] == [503, 404, 204], "the answers are noted")
 
 
 def test_lifecycle_and_made_up_items(calm: SandboxProcess) -> None:
     client = connected(calm, "cycle")
-    with Hooks() as hooks:
+    with Receiver() as hooks:
         made = subscribe(client, hooks)
         path = f"subscriptions/{made['id']}"
         for event in ("reauthorizationRequired", "missed", "subscriptionRemoved"):
@@ -247,7 +260,7 @@ def test_lifecycle_and_made_up_items(calm: SandboxProcess) -> None:
         assert {each["lifecycleEvent"] for each in told} == {
             "reauthorizationRequired", "missed", "subscriptionRemoved", "surprise",
         }  # fmt: skip
-        assert set(hooks.paths) == {"/hooks/life"}
+        assert {each.path for each in hooks.received} == {"/hook/life"}
         assert {each["clientState"] for each in told} == {"secret"}
         assert client.graph("GET", path).status == 404
         items = [{"clientState": "wrong"}, {"resourceData": {"id": "x"}}]
@@ -260,9 +273,9 @@ def test_lifecycle_and_made_up_items(calm: SandboxProcess) -> None:
 def test_it_ends_by_itself(calm: SandboxProcess) -> None:
     client = connected(calm, "ends")
     calm.switch(channel_seconds=0)
-    with Hooks() as hooks:
+    with Receiver() as hooks:
         made = client.graph(
-            "POST", "subscriptions", hooks.subscription(expirationDateTime=in_minutes(1))
+            "POST", "subscriptions", subscription(hooks.url, expirationDateTime=in_minutes(1))
         )
         assert made.status == 201
         assert client.get("subscriptions")["value"] == []
