@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 
 from calendars.models import Event
+from providers import outbound
 from providers.base import Access, EventQuery, Window
 from providers.errors import (
     AddressBlocked,
@@ -222,9 +223,18 @@ def test_too_many_entries(http: HttpClient, server: FeedServer) -> None:
 # The whole way
 
 
-@pytest.mark.django_db
-def test_connecting_and_syncing(api, environment, server: FeedServer, settings, journal) -> None:
+@pytest.fixture
+def reachable(server: FeedServer, settings) -> Iterator[None]:
+    """The feed may be reached by a client that knows no earlier test's hosts."""
     settings.OUTBOUND_ALLOWED_HOSTS = frozenset({server.host})
+    outbound._client.cache_clear()
+    yield
+    outbound._client.cache_clear()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("reachable")
+def test_connecting_and_syncing(api, environment, server: FeedServer, journal) -> None:
     RedirectURI.objects.create(environment=environment, uri=CALLBACK)
     configuration = ProviderConfigurationFactory(
         environment=environment, kind="ics", client_id="", identifier="feeds"
