@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
 from itertools import islice
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -158,7 +159,7 @@ def feed_blocks(http: urllib3.PoolManager, url: str) -> Iterator[Block]:
     for block in _EVENT.findall(text.replace("\r\n", "\n").replace("\n ", "")):
         uid = _UID.search(block)
         assert uid is not None
-        yield uid[1], str(hash(_STAMP.sub("", block))), block
+        yield uid[1], sha256(_STAMP.sub("", block).encode()).hexdigest(), block
 
 
 def kept(block: Block) -> Row:
