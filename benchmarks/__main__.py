@@ -21,10 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks import arrival, crowd, stack
+from benchmarks import arrival, crowd, dialects, stack
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SMALL, LARGE = 20_000, 100_000
+# Of a feed no more than 25,000 are read at all.
+FEW = 4_000
+# 16,000 events are 8 MB, held as they came, as text and as components; the rest as for the others.
+FEED_MEGABYTES = 3 * 8 + 10
 # Numbers of connections: where few are due, where none is, and where providers notify.
 MILLION, IDLE, WATCHED = 1_000_000, 10_000, 1_000
 # The provider's own time for a page, in the arms that end with this.
@@ -33,6 +37,7 @@ SLOW = "slow"
 
 Result = dict[str, float]
 Round = dict[tuple[str, int, str], Result]
+Ratio = Callable[[Round], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class Figure:
     """`ratio` of one round; the target is a least value, or with `at_most` a greatest."""
 
     name: str
-    ratio: Callable[[Round], float]
+    ratio: Ratio
     target: float
     at_most: bool = False
 
@@ -54,17 +59,17 @@ def rate(results: Round, arm: str, size: int = SMALL, mode: str = "") -> float:
     return result["events"] / result["seconds"]
 
 
-def faster(arm: str, than: str, size: int = SMALL) -> Callable[[Round], float]:
+def faster(arm: str, than: str, size: int = SMALL) -> Ratio:
     return lambda results: rate(results, arm, size) / rate(results, than, size)
 
 
-def longer(arm: str, than: str, mode: str = "") -> Callable[[Round], float]:
+def longer(arm: str, than: str, mode: str = "") -> Ratio:
     return lambda results: (
         results[arm, SMALL, mode]["seconds"] / results[than, SMALL, mode]["seconds"]
     )
 
 
-def beside_bare(arm: str) -> Callable[[Round], float]:
+def beside_bare(arm: str) -> Ratio:
     """The rate of an API arm to that of the bare view, which it measures beside its own."""
 
     def ratio(results: Round) -> float:
@@ -74,7 +79,7 @@ def beside_bare(arm: str) -> Callable[[Round], float]:
     return ratio
 
 
-def times(name: str, of: str, arm: str, size: int) -> Callable[[Round], float]:
+def times(name: str, of: str, arm: str, size: int) -> Ratio:
     """One time to another of the same arm."""
 
     def ratio(results: Round) -> float:
@@ -84,9 +89,11 @@ def times(name: str, of: str, arm: str, size: int) -> Callable[[Round], float]:
     return ratio
 
 
-def memory_growth(results: Round) -> float:
+def growth(arm: str, kind: str = "", *, small: int = SMALL, large: int = LARGE) -> Ratio:
     """Megabytes that five times the events cost at the peak."""
-    return results["first_sync", LARGE, ""]["peak_mb"] - results["first_sync", SMALL, ""]["peak_mb"]
+    return lambda results: (
+        results[arm, large, kind]["peak_mb"] - results[arm, small, kind]["peak_mb"]
+    )
 
 
 FIGURES = [
@@ -99,7 +106,7 @@ FIGURES = [
            faster("writer_ours", "writer_bulk_create"), 4),
     Figure("writer alone, rate to update_or_create",
            faster("writer_ours", "writer_update_or_create"), 25),
-    Figure("peak memory, MB more for 100,000 events than for 20,000", memory_growth, 10,
+    Figure("peak memory, MB more for 100,000 events than for 20,000", growth("first_sync"), 10,
            at_most=True),
     Figure("provider that takes 400 ms a page, time to the provider's own",
            longer("first_sync", "fetch_alone", SLOW), 1.06, at_most=True),
@@ -107,6 +114,24 @@ FIGURES = [
            longer("incremental", "incremental_floor"), 1.5, at_most=True),
     Figure("full listing, 1 % changed, rate to fetching and decoding alone",
            faster("relist", "parse_alone"), 0.3),
+    Figure("Microsoft, first sync of 20,000 events, time to the floor's",
+           longer("first", "first_floor", "microsoft"), 1.6, at_most=True),
+    Figure("CalDAV, first sync of 20,000 events, time to the floor's with the package icalendar",
+           longer("first", "first_floor", "caldav"), 2, at_most=True),
+    Figure("CalDAV, first sync of 20,000 events, time to the floor's with lines cut by hand",
+           longer("first", "first_plain_floor", "caldav"), 4, at_most=True),
+    Figure("feed of 20,000 events, first sync, time to the floor's with the package icalendar",
+           longer("first", "first_floor", "ics"), 2, at_most=True),
+    Figure("feed of 20,000 events, first sync, time to the floor's with lines cut by hand",
+           longer("first", "first_plain_floor", "ics"), 4, at_most=True),
+    Figure("feed of 20,000 events again, 1 % changed, time to the floor's",
+           longer("again", "again_floor", "ics"), 2, at_most=True),
+    Figure("Microsoft, peak memory, MB more for 100,000 events than for 20,000",
+           growth("first", "microsoft"), 10, at_most=True),
+    Figure("CalDAV, peak memory, MB more for 100,000 events than for 20,000",
+           growth("first", "caldav"), 10, at_most=True),
+    Figure("feed, peak memory, MB more for 20,000 events than for 4,000",
+           growth("first", "ics", small=FEW, large=SMALL), FEED_MEGABYTES, at_most=True),
     Figure("POST providers, rate to a bare view with the same token",
            beside_bare("post_providers"), 0.5),
     Figure("GET providers, rate to a bare view with the same token",
@@ -132,6 +157,10 @@ ARMS = [
         "incremental", "incremental_floor", "relist", "parse_alone",
         "post_providers", "get_providers",
     )),
+    *(("first", size, kind) for kind in dialects.KINDS for size in (FEW, SMALL, LARGE)),
+    *(("first_floor", SMALL, kind) for kind in dialects.KINDS),
+    *(("first_plain_floor", SMALL, kind) for kind in dialects.KINDS),
+    ("again", SMALL, "ics"), ("again_floor", SMALL, "ics"),
     *((arm, SMALL, SLOW) for arm in ("first_sync", "fetch_alone")),
     ("claim_and_complete", MILLION, ""), ("dispatch_idle", IDLE, ""),
     ("push_to_api", WATCHED, ""),
@@ -149,8 +178,9 @@ def main() -> int:
     number = 1 if options.quick else options.rounds
     wanted = _arms_of(figures)
     var = Path(os.environ.get("VAR_DIR", REPOSITORY / "var"))
-    with stack.start(SMALL, LARGE) as running, _crowds(wanted) as crowds:
-        running.places.update(crowds)
+    prepared = sorted({(mode, size) for _, size, mode in wanted if mode in dialects.KINDS})
+    with stack.start(SMALL, LARGE, prepared=prepared) as running, _crowds(wanted) as crowds:
+        running.places.update(crowds.items())
         for count in range(1, number + 1):
             print(f"round {count} of {number}, {len(wanted)} arms", file=sys.stderr)
             rounds.append(_round(running, wanted))
@@ -204,15 +234,15 @@ def _round(running: stack.Stack, arms: list[tuple[str, int, str]]) -> Round:
     for arm, size, mode in random.sample(arms, len(arms)):
         if mode == SLOW:
             running.sandbox.trouble("latency", "events", times=None, milliseconds=SLOW_MILLISECONDS)
-        results[arm, size, mode] = _measure(running, arm, size)
+        place = running.places.get((mode, size)) or running.places[size]
+        results[arm, size, mode] = _measure(place, arm)
         running.sandbox.control("DELETE", "troubles")
         print(f"  {arm} {size} {mode} {results[arm, size, mode]}", file=sys.stderr)
     return results
 
 
-def _measure(running: stack.Stack, arm: str, size: int) -> Result:
+def _measure(place: stack.Place, arm: str) -> Result:
     """One arm in a process of its own, as a worker is one."""
-    place = running.places[size]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.arms", arm, place.source, place.sandbox],
         cwd=REPOSITORY,

@@ -27,7 +27,7 @@ from celery.app.trace import build_tracer  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from benchmarks import api, arrival, floor, scheduling  # noqa: E402
+from benchmarks import api, arrival, dialects, floor, scheduling  # noqa: E402
 from calendars import upsert  # noqa: E402
 from calendars.models import Event  # noqa: E402
 from providers.access import accesses_of  # noqa: E402
@@ -57,13 +57,16 @@ class Bench:
         )
         now = timezone.now()
         self.window = Window(now - timedelta(days=30), now + timedelta(days=365))
-        self.accesses = accesses_of(http=http_client(), connection=self.source.connection)
+        self.http = http_client()
+        self.accesses = accesses_of(http=self.http, connection=self.source.connection)
         self.configuration = self.source.connection.configuration
 
     def reset(self) -> None:
         """No events, no history, never synced; what the disk still owes is written."""
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE calendars_event, providers_syncrun CASCADE")
+            cursor.execute(
+                "TRUNCATE calendars_event, providers_syncrun, providers_syncedobject CASCADE"
+            )
             cursor.execute("CHECKPOINT")
         ExternalCalendar.objects.filter(pk=self.source.pk).update(
             cursor="", listing=0, last_full_sync_at=None, last_sync_at=None, events_synced=0
@@ -118,6 +121,18 @@ class Bench:
             if not (token := page.next_page_token):
                 return pages
 
+    def settle(self) -> None:
+        """As in a database that has been running: statistics are there."""
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM ANALYZE calendars_event, providers_syncedobject")
+            cursor.execute("CHECKPOINT")
+
+    def stored_bytes(self) -> float:
+        """How much an average row holds: that two arms wrote the same can be seen here."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT avg(pg_column_size(event.*)) FROM calendars_event AS event")
+            return float(cursor.fetchone()[0])
+
     def touch(self) -> None:
         """Let a hundredth of the events change at the provider."""
         answer = urllib3.request(
@@ -145,7 +160,7 @@ def first_sync_floor(bench: Bench) -> Result:
         events += len(listing.items)
     seconds = time.perf_counter() - begin
     writer.close()
-    return {"seconds": seconds, "events": events, "bytes": _stored_bytes()}
+    return {"seconds": seconds, "events": events, "bytes": bench.stored_bytes()}
 
 
 def fetch_alone(bench: Bench) -> Result:
@@ -168,7 +183,7 @@ def relist(bench: Bench) -> Result:
     """A full listing of which a hundredth changed."""
     bench.reset()
     bench.sync()
-    _settle()
+    bench.settle()
     bench.touch()
     ExternalCalendar.objects.filter(pk=bench.source.pk).update(
         last_full_sync_at=timezone.now() - timedelta(days=2)
@@ -182,7 +197,7 @@ def relist(bench: Bench) -> Result:
 def incremental(bench: Bench) -> Result:
     bench.reset()
     bench.sync()
-    _settle()
+    bench.settle()
     bench.sync()  # nothing new: as the run before this one would have been
     times, events = [], 0
     for _ in range(CHANGES):
@@ -201,7 +216,7 @@ def incremental_floor(bench: Bench) -> Result:
     for listing in remote.listings(**bench.span()):
         writer.write(floor.rows_of_items(listing.items))
         cursor = listing.next_sync_token
-    _settle()
+    bench.settle()
     times, events = [], 0
     for _ in range(CHANGES):
         bench.touch()
@@ -236,7 +251,7 @@ def writer_floor(bench: Bench) -> Result:
         writer.write(floor.rows_of_events(page))
     seconds = time.perf_counter() - begin
     writer.close()
-    return {"seconds": seconds, "events": sum(map(len, pages)), "bytes": _stored_bytes()}
+    return {"seconds": seconds, "events": sum(map(len, pages)), "bytes": bench.stored_bytes()}
 
 
 def writer_bulk_create(bench: Bench) -> Result:
@@ -286,7 +301,7 @@ def _write_pages(
         with transaction.atomic():
             write(page)
     seconds = time.perf_counter() - begin
-    return {"seconds": seconds, "events": sum(map(len, pages)), "bytes": _stored_bytes()}
+    return {"seconds": seconds, "events": sum(map(len, pages)), "bytes": bench.stored_bytes()}
 
 
 def _fields(event: RemoteEvent) -> dict[str, Any]:
@@ -300,25 +315,13 @@ def _fields(event: RemoteEvent) -> dict[str, Any]:
     return fields | {"attendees": msgspec.to_builtins(event.attendees)}
 
 
-def _settle() -> None:
-    """As in a database that has been running: statistics are there."""
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE calendars_event")
-        cursor.execute("CHECKPOINT")
-
-
-def _stored_bytes() -> float:
-    """How much an average row holds: that two arms wrote the same can be seen here."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT avg(pg_column_size(event.*)) FROM calendars_event AS event")
-        return float(cursor.fetchone()[0])
-
-
 ARMS: dict[str, Callable[[Bench], Result]] = {
     arm.__name__: arm
     for arm in (
         first_sync, first_sync_floor, fetch_alone, parse_alone, relist, incremental,
         incremental_floor, writer_ours, writer_floor, writer_bulk_create, writer_update_or_create,
+        dialects.first, dialects.first_floor, dialects.first_plain_floor, dialects.again,
+        dialects.again_floor,
     )
 }  # fmt: skip
 OTHER_ARMS: dict[str, Callable[[ExternalCalendar], Result]] = {

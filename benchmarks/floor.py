@@ -168,6 +168,13 @@ class Writer:
             cursor.execute(_UPSERT, self._keys)
         self._connection.commit()
 
+    def versions(self) -> dict[str, str]:
+        """What the table has of the source, by external id."""
+        query = "SELECT external_id, etag FROM calendars_event WHERE source_id = %s"
+        found: dict[str, str] = dict(self._connection.execute(query, self._keys[1:]).fetchall())
+        self._connection.commit()
+        return found
+
     def close(self) -> None:
         self._connection.close()
 

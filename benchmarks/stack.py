@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from benchmarks import dialects
 from tests.plugin import base_environment, settings_variables
 from tests.sandbox.client import Client
 from tests.sandbox.process import SandboxProcess
@@ -33,15 +34,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """`places`: by the number of events, or of connections. `token`: for the API."""
+    """`places`: by the number of events, or of connections; at the prepared provider by the kind
+    and the number of events. `token`: for the API."""
 
     sandbox: SandboxProcess
-    places: dict[int, Place]
+    places: dict[int | tuple[str, int], Place]
     token: str
 
 
 @contextmanager
-def start(*sizes: int) -> Iterator[Stack]:
+def start(*sizes: int, prepared: Iterable[tuple[str, int]] = ()) -> Iterator[Stack]:
     """Everything up, this process's environment and Django set up for it. fsync is on."""
     first, *others = sizes
     for name in settings_variables():
@@ -51,6 +53,7 @@ def start(*sizes: int) -> Iterator[Stack]:
         start_postgres(durable=True) as database,
         start_redis() as redis,
         SandboxProcess(SANDBOX_LARGE_EVENTS=str(first)) as sandbox,
+        dialects.start() as host,
     ):
         os.environ.update(base_environment(Path(folder)))
         os.environ.update(
@@ -58,13 +61,17 @@ def start(*sizes: int) -> Iterator[Stack]:
             DATABASE_URL=database,
             REDIS_URL=redis,
             LOG_LEVEL="INFO",
-            OUTBOUND_ALLOWED_HOSTS=f"127.0.0.1:{sandbox.port}",
+            OUTBOUND_ALLOWED_HOSTS=f"127.0.0.1:{sandbox.port},{host}",
         )
         sandbox.control("POST", "settings", {"access_token_seconds": 86_400})
         accounts = {first: LARGE} | {
             size: sandbox.account(f"large{size}@sandbox.example", events=size) for size in others
         }
-        yield _fill(sandbox, accounts)
+        filled = _fill(sandbox, accounts)
+        filled.places.update(
+            {(kind, size): dialects.connect(host, kind, size) for kind, size in prepared}
+        )
+        yield filled
 
 
 def _fill(sandbox: SandboxProcess, accounts: dict[int, str]) -> Stack:
@@ -89,7 +96,9 @@ def _fill(sandbox: SandboxProcess, accounts: dict[int, str]) -> Stack:
     environment.rate_limit_per_minute = 1_000_000
     environment.save()
     _, token = EnvironmentToken.issue(environment=environment, name="benchmark")
-    places = {size: Place(source, sandbox.url) for size, source in sources.items()}
+    places: dict[int | tuple[str, int], Place] = {
+        size: Place(source, sandbox.url) for size, source in sources.items()
+    }
     return Stack(sandbox, places, token)
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
+from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.utils import timezone
 
 from calendars import upsert
@@ -26,19 +26,19 @@ from providers.sync_reader import ListingLoops, PageReader, await_result
 
 # Objects that are read, and stored, at once: some requests of a multiget, and a short transaction.
 PORTION = 250
+# Of more than so many objects all that are known are read: naming each would take longer.
 LOOKED_UP_AT_ONCE = 5000
 
 Read = tuple[list[RemoteObject], list[InvalidEvent]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What was stored of an object."""
+class _Known(NamedTuple):
+    """What was stored of an object. `reached`: the window has moved to where it may have
+    occurrences.
+    """
 
     etag: str
-    starts_at: datetime | None
-    ends_at: datetime | None
-    listing: int
+    reached: bool
 
 
 @dataclass(slots=True)
@@ -101,34 +101,39 @@ class ObjectWriter(RunWriter):
 
     def _known(self, versions: Mapping[str, str]) -> dict[str, _Known]:
         """Outside of a transaction, yet reliable: only the lease's holder writes these rows."""
-        known: dict[str, _Known] = {}
-        rows = SyncedObject.objects.filter(external_calendar=self._source).defer("event_ids")
-        keys = list(versions)
-        for begin in range(0, len(keys), LOOKED_UP_AT_ONCE):
-            found = rows.filter(object_id__in=keys[begin : begin + LOOKED_UP_AT_ONCE])
-            for item in found:
-                known[item.object_id] = _Known(
-                    item.etag, item.starts_at, item.ends_at, item.listing
-                )
-        return known
+        rows = SyncedObject.objects.filter(external_calendar=self._source)
+        if len(versions) <= LOOKED_UP_AT_ONCE:
+            rows = rows.filter(object_id__in=list(versions))
+        # As a comparison of the database's: reading two times an object would take longer than
+        # all the rest.
+        reached = ExpressionWrapper(self._window_reaches(), output_field=BooleanField())
+        found = rows.annotate(reached=reached).values_list("object_id", "etag", "reached")
+        return {
+            key: _Known(etag, reached)
+            for key, etag, reached in found.iterator(chunk_size=LOOKED_UP_AT_ONCE)
+            if key in versions
+        }
 
     def _is_to_read(self, known: Mapping[str, _Known], key: str, etag: str) -> bool:
         earlier = known.get(key)
-        if earlier is None or not etag or earlier.etag != etag:
-            return True
-        return self._full and self._window_reaches(earlier)
+        return earlier is None or not etag or earlier.etag != etag or earlier.reached
 
-    def _window_reaches(self, known: _Known) -> bool:
-        """Whether the object may have occurrences where the window was not when it was read."""
-        if known.listing == self.run.listing:  # before this run was interrupted
-            return False
+    def _window_reaches(self) -> Q:
+        """Of which objects there may be occurrences where the window was not when they were read;
+        not again of those that this run had read before it was interrupted.
+        """
         start, end = self._source.window_start, self._source.window_end
+        if not self._full:
+            return Q(pk__isnull=True)
+        before = ~Q(listing=self.run.listing)
         if start is None or end is None:
-            return True
-        later = known.ends_at is None or known.ends_at > end
-        at_the_end = later and (known.starts_at is None or known.starts_at < self.run.window_end)
-        earlier = known.starts_at is None or known.starts_at < start
-        return at_the_end or (earlier and self.run.window_start < start)
+            return before
+        reached = (Q(ends_at__isnull=True) | Q(ends_at__gt=end)) & (
+            Q(starts_at__isnull=True) | Q(starts_at__lt=self.run.window_end)
+        )
+        if self.run.window_start < start:
+            reached |= Q(starts_at__isnull=True) | Q(starts_at__lt=start)
+        return before & reached
 
     def _read(
         self, page: ObjectPage, keys: list[str], pool: ThreadPoolExecutor

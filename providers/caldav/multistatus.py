@@ -27,7 +27,8 @@ _PREFIXES = {
 }
 # What XML 1.0 does not allow (section 2.2), as it comes in answers nevertheless: as characters, and
 # as references to them.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_CONTROL = bytes({*range(32)} - {*b"\t\n\r"})
+_NO_CHARACTERS = ("\ufffe", "\uffff")
 _REFERENCE = re.compile(
     r"&#(?:0*(?:[0-8]|1[124-9]|2\d|3[01])|[xX]0*(?:[0-8bcefBCEF]|1[0-9a-fA-F]"
     r"|[dD][89a-fA-F][0-9a-fA-F]{2}|[fF]{3}[eE]|[fF]{4}));"
@@ -85,6 +86,8 @@ def read_multistatus(url: str, body: bytes) -> Multistatus:
         for event, element in etree.iterparse(
             io.BytesIO(_cleaned(body)),
             events=("start", "end"),
+            # No others: each that is shown becomes an object of Python's.
+            tag=(f"{DAV}multistatus", f"{DAV}response", f"{DAV}sync-token"),
             encoding="utf-8",
             resolve_entities=False,
             no_network=True,
@@ -103,6 +106,8 @@ def read_multistatus(url: str, body: bytes) -> Multistatus:
                 token = _text(element)
     except etree.LxmlError:
         raise InvalidResponse("The server's answer is not the XML that WebDAV promises.") from None
+    if not is_multistatus:
+        raise InvalidResponse("The server's answer is no multistatus.")
     return Multistatus(url, members, token)
 
 
@@ -180,15 +185,19 @@ def _written(root: etree._Element) -> bytes:
 
 
 def _cleaned(body: bytes) -> bytes:
-    text = _CONTROL.sub("", body.decode("utf-8-sig", "replace")).lstrip()
+    text = body.translate(None, _CONTROL).decode("utf-8-sig", "replace").lstrip()
+    for character in _NO_CHARACTERS:
+        text = text.replace(character, "")
     return (_REFERENCE.sub("", text) if "&#" in text else text).encode()
 
 
 def _is_root(element: etree._Element) -> bool:
-    """Raises InvalidResponse unless this, an answer's first element, is a multistatus'."""
+    """Raises InvalidResponse unless this, the first element that is looked at, is a multistatus and
+    the root.
+    """
     if element.getroottree().docinfo.internalDTD is not None:
         raise InvalidResponse("The server's answer has a document type.")
-    if element.tag != f"{DAV}multistatus":
+    if element.tag != f"{DAV}multistatus" or element.getparent() is not None:
         raise InvalidResponse("The server's answer is no multistatus.")
     return True
 

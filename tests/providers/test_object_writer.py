@@ -35,6 +35,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> ScriptedObjects:
     scripted = ScriptedObjects()
     monkeypatch.setattr(registry, "get_provider", lambda _kind: scripted)
     monkeypatch.setattr(object_writer, "PORTION", 2)
+    monkeypatch.setattr(object_writer, "LOOKED_UP_AT_ONCE", 2)
     return scripted
 
 

@@ -75,7 +75,8 @@ def test_several_hrefs_share_a_status() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", ["\x00", "\x08", "\x1f", "&#0;", "&#x0;", "&#x1F;", "&#11;", "&#xD800;"]
+    "bad",
+    ["\x00", "\x08", "\x1f", "&#0;", "&#x0;", "&#x1F;", "&#11;", "&#xD800;", "\ufffe", "\uffff"],
 )
 def test_characters_that_xml_does_not_have_are_dropped(bad: str) -> None:
     body = f'<multistatus xmlns="DAV:"><response><href>/a{bad}b</href></response></multistatus>'
@@ -104,6 +105,8 @@ def test_damaged_utf8_and_a_byte_order_mark() -> None:
         b"<!DOCTYPE html><html><head></head></html>",
         b'<!DOCTYPE x [<!ENTITY e "y">]><multistatus xmlns="DAV:"/>',
         b'<error xmlns="DAV:"/>',
+        b'<html><multistatus xmlns="DAV:"/></html>',
+        b'<response xmlns="DAV:"><href>/a</href></response>',
         b'<multistatus xmlns="DAV:"><response><href>/a</href>',
         b"{}",
     ],
