@@ -108,11 +108,7 @@ class ObjectWriter(RunWriter):
         # all the rest.
         reached = ExpressionWrapper(self._window_reaches(), output_field=BooleanField())
         found = rows.annotate(reached=reached).values_list("object_id", "etag", "reached")
-        return {
-            key: _Known(etag, reached)
-            for key, etag, reached in found.iterator(chunk_size=LOOKED_UP_AT_ONCE)
-            if key in versions
-        }
+        return {key: _Known(etag, reached) for key, etag, reached in found if key in versions}
 
     def _is_to_read(self, known: Mapping[str, _Known], key: str, etag: str) -> bool:
         earlier = known.get(key)

@@ -50,6 +50,17 @@ def test_every_module_says_what_it_is() -> None:
     assert not silent
 
 
+def test_no_cursor_outlives_its_transaction() -> None:
+    """A pooler that hands out connections by transaction loses it; `talkover.batches` does not."""
+    users = [
+        str(path.relative_to(ROOT))
+        for path in product_modules()
+        if ".iterator(" in path.read_text()
+        and path.relative_to(ROOT).parts[:2] != ("providers", "sandbox")
+    ]
+    assert not users
+
+
 def test_only_settings_read_the_environment() -> None:
     """The sandbox is a project of its own; a local run composes its children's environment."""
     allowed = {

@@ -22,6 +22,7 @@ from providers.models import (
     ProviderConnection,
 )
 from providers.registry import UnknownKind
+from talkover.batches import in_batches
 from talkover.environments.models import Environment, RedirectURI
 from talkover.environments.redirects import LOOPBACK_HOSTS, check_redirect_uri
 
@@ -137,14 +138,13 @@ def _ended_after_a_week() -> Counter[uuid.UUID]:
     entries = AuditEntry.objects.filter(
         created_at__gte=since - WEEK[1],
         action__in=[Action.CONNECTED, Action.RECONNECTED, Action.REAUTHORIZATION_REQUIRED],
-    ).order_by("id")
-    for connection_id, action, code, at in entries.values_list(
-        "connection_id", "action", "code", "created_at"
-    ).iterator():
-        if action != Action.REAUTHORIZATION_REQUIRED:
-            given[connection_id] = at
-        elif code == revoked and connection_id in given and _is_a_week(at - given[connection_id]):
-            weekly.add(connection_id)
+    ).only("connection_id", "action", "code", "created_at")
+    for entry in in_batches(entries, size=5000):
+        key, at = entry.connection_id, entry.created_at
+        if entry.action != Action.REAUTHORIZATION_REQUIRED:
+            given[key] = at
+        elif entry.code == revoked and key in given and _is_a_week(at - given[key]):
+            weekly.add(key)
     for row in ProviderConnection.objects.filter(pk__in=weekly):
         found[row.pk] = row.configuration_id
     return Counter(found.values())

@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from providers import tasks
 from providers.doctor.findings import Finding, Level
+from talkover.batches import in_batches
 from talkover.encryption import UnsealError, current_key_id, key_id_of, sealed_columns, unseal
 from talkover.environments.checks import problem_with_secrets
 
@@ -77,7 +78,7 @@ def check_keys() -> Iterator[Finding]:
     by_key: Counter[str] = Counter()
     for model, column in sealed_columns():
         unreadable, first = 0, ""
-        for row in model._base_manager.exclude(**{column: ""}).iterator(chunk_size=500):
+        for row in in_batches(model._base_manager.exclude(**{column: ""})):
             try:
                 by_key[key_id_of(getattr(row, column))] += 1
                 unseal(row, column)

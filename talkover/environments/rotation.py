@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import models
-
+from talkover.batches import in_batches
 from talkover.encryption import (
     UnsealError,
     current_key_id,
@@ -17,8 +15,6 @@ from talkover.encryption import (
     sealed_columns,
     unseal,
 )
-
-BATCH = 500
 
 
 @dataclass
@@ -41,7 +37,7 @@ def rotate_keys(*, dry_run: bool = False) -> Rotation:
     rotation = Rotation()
     current = current_key_id()
     for model, column in sealed_columns():
-        for row in _sealed_rows(model, column):
+        for row in in_batches(model._base_manager.exclude(**{column: ""})):
             _rotate(rotation, row, column, current=current, dry_run=dry_run)
     rotation.values_by_key = count_by_key()
     return rotation
@@ -51,19 +47,9 @@ def count_by_key() -> dict[str, int]:
     """How many stored values each key id has; "damaged" for those that name none."""
     counts: Counter[str] = Counter()
     for model, column in sealed_columns():
-        values = model._base_manager.exclude(**{column: ""}).values_list(column, flat=True)
-        for value in values.iterator(chunk_size=BATCH):
-            counts[_key_id(value)] += 1
+        for row in in_batches(model._base_manager.exclude(**{column: ""}).only(column)):
+            counts[_key_id(getattr(row, column))] += 1
     return dict(counts)
-
-
-def _sealed_rows(model: type[models.Model], column: str) -> Iterator[Any]:
-    """All rows that have a value, in batches by key: no cursor is open while they are written."""
-    rows = model._base_manager.exclude(**{column: ""}).order_by("pk")
-    batch = list(rows[:BATCH])
-    while batch:
-        yield from batch
-        batch = list(rows.filter(pk__gt=batch[-1].pk)[:BATCH])
 
 
 def _rotate(rotation: Rotation, row: Any, column: str, *, current: str, dry_run: bool) -> None:

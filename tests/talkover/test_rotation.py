@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.core.management.base import CommandError
 from django.db.models import QuerySet
 
 from providers.models import ProviderConfiguration
+from talkover.batches import in_batches
 from talkover.encryption import generate_key, key_id_of, seal, unseal
 from talkover.environments import rotation
 from talkover.environments.checks import check_key_ids, problem_with_key_ids
@@ -67,7 +69,7 @@ def test_dry_run(rows: list[Any]) -> None:
 
 
 def test_in_batches(rows: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rotation, "BATCH", 2)
+    monkeypatch.setattr(rotation, "in_batches", partial(in_batches, size=2))
     assert rotate_keys().resealed == 6
 
 
