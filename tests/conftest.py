@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.core.signals import setting_changed
 from rest_framework.test import APIClient
@@ -21,6 +22,12 @@ def _clean_cache() -> Iterator[None]:
     """What is counted in Redis and in the cache: a test's rollback does not reach it."""
     yield
     cache.clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _static_files_when_asked_for() -> None:
+    """Each test client has a handler of its own, and it would look through all static files."""
+    settings.WHITENOISE_AUTOREFRESH = True
 
 
 def _forget_client(*, setting: str, **_: Any) -> None:
