@@ -40,8 +40,10 @@ class Section(NamedTuple):
 
 
 SECTIONS = (
-    Section("Authorising, and trouble", "contract", "test_contract"),
+    Section("Authorising", "contract", "test_contract"),
+    Section("Entering an address and a password", "contract_entering", "test_contract"),
     Section("Calendars and events", "contract_listing", "test_contract"),
+    Section("Trouble", "contract_trouble", "test_contract"),
     Section("Writing", "contract_writing", "test_writing_contract"),
     Section("Push", "contract_push", "test_push_contract"),
 )

@@ -25,9 +25,15 @@ from tests.services import start_postgres, start_redis
 # Their assertions explain themselves when they fail, as those of tests do.
 pytest.register_assert_rewrite(
     "tests.providers.contract",
+    "tests.providers.contract_entered",
+    "tests.providers.contract_entering",
+    "tests.providers.contract_listing",
     "tests.providers.contract_push",
     "tests.providers.contract_push_world",
+    "tests.providers.contract_trouble",
     "tests.providers.contract_world",
+    "tests.providers.contract_writing",
+    "tests.providers.contract_writing_world",
     "tests.providers.sync_remote",
 )
 

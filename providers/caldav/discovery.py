@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from providers.addresses import read_address
 from providers.caldav import urls
 from providers.caldav.errors import failure
 from providers.caldav.multistatus import CALDAV, DAV, Member, propfind
@@ -163,16 +164,6 @@ def _given_url(text: str, user: str) -> str:
     if "://" not in text:
         host_only = "/" not in text and "@" in text
         text = f"https://{text.rpartition('@')[2] if host_only else text}"
-    try:
-        parts = urlsplit(text)
-        scheme = _SCHEMES[parts.scheme.lower()]
-        host = (parts.hostname or "").encode("idna").decode()
-        port = f":{parts.port}" if parts.port else ""
-    except (ValueError, LookupError):
-        raise NotACalendar("What was entered is no address.") from None
-    if not host:
-        raise NotACalendar("What was entered is no address.")
     # Without a user name and a password in it: these have fields of their own.
-    host = f"[{host}]" if ":" in host else host
-    given = urlunsplit((scheme, f"{host}{port}", parts.path or "/", parts.query, ""))
-    return urls.resolve(given, "") if parts.path else given
+    given = read_address(text, _SCHEMES).url
+    return urls.resolve(given, "") if urlsplit(given).path else f"{given}/"

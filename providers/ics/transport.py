@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
+from providers.addresses import read_address
 from providers.base import HoldsSecrets, Http, Response
 from providers.errors import (
     AnswerTooLarge,
@@ -15,7 +17,6 @@ from providers.errors import (
     CalendarNotFound,
     FeedTooLarge,
     InvalidResponse,
-    NotACalendar,
     ProviderError,
     ProviderUnavailable,
     RateLimited,
@@ -26,7 +27,7 @@ from providers.http import retry_after_seconds
 MAX_BYTES = 25 * 1024 * 1024
 MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_SCHEMES = {"webcal": "https", "webcals": "https"}
+_SCHEMES = {"webcal": "https", "webcals": "https", "https": "https", "http": "http"}
 _ACCEPT = "text/calendar, */*;q=0.1"
 _MAX_AGE = re.compile(r"\bmax-age=(\d{1,9})\b")
 
@@ -50,22 +51,15 @@ class Fetched(HoldsSecrets):
 
 def address_of(entered: str) -> str:
     """The URL of what a person entered: `webcal:` is https (no registered scheme, but wide-spread).
+    A user name and a password may stand in it.
 
     Raises NotACalendar when it is no URL.
     """
-    text = entered.strip()
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        scheme, rest = "https", text
-    url = f"{_SCHEMES.get(scheme.lower(), scheme.lower())}://{rest}"
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in {"http", "https"} and parts.hostname
-    except ValueError:
-        known = None
-    if not known or any(character.isspace() for character in url):
-        raise NotACalendar("What was entered is no address.")
-    return url
+    address = read_address(entered, _SCHEMES)
+    if not address.user and not address.password:
+        return address.url
+    proof = f"{quote(address.user, safe='')}:{quote(address.password, safe='')}"
+    return address.url.replace("://", f"://{proof}@", 1)
 
 
 def fetch(http: Http, url: str, validators: Validators | None = None) -> Fetched:
@@ -90,10 +84,14 @@ def fetch(http: Http, url: str, validators: Validators | None = None) -> Fetched
     return Fetched(response.body, fresh, _max_age(response))
 
 
-def _follow(http: Http, url: str, headers: dict[str, str]) -> Response:
+def _follow(http: Http, address: str, headers: dict[str, str]) -> Response:
+    url, proof = _proof_of(address)
+    home = urlsplit(url)[:2]
     for _ in range(MOST_REDIRECTS + 1):
+        # Another server learns nothing of the password.
+        sent = {**headers, **proof} if urlsplit(url)[:2] == home else headers
         try:
-            response = http.request("GET", url, headers=headers, max_bytes=MAX_BYTES)
+            response = http.request("GET", url, headers=sent, max_bytes=MAX_BYTES)
         except AnswerTooLarge as error:
             raise FeedTooLarge(str(error)) from None
         target = response.headers.get("Location", "").strip()
@@ -104,6 +102,15 @@ def _follow(http: Http, url: str, headers: dict[str, str]) -> Response:
             raise InvalidResponse("The feed redirects from https to http.")
         url = following
     raise InvalidResponse("The feed redirects without end.")
+
+
+def _proof_of(address: str) -> tuple[str, dict[str, str]]:
+    """The URL without user name and password, and the header with them (RFC 7617)."""
+    entered = read_address(address, _SCHEMES)
+    if not entered.user and not entered.password:
+        return entered.url, {}
+    proof = base64.b64encode(f"{entered.user}:{entered.password}".encode()).decode()
+    return entered.url, {"Authorization": f"Basic {proof}"}
 
 
 def _failure(response: Response) -> ProviderError:

@@ -6,6 +6,7 @@ class with a fixture `world`. Every test gets a world with an account of its own
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,33 +15,18 @@ import pytest
 from providers import oauth2
 from providers.base import TokenSet
 from providers.errors import (
-    AccessTokenRejected,
-    AnswerLost,
-    AnswerTooLarge,
     AuthorizationRevoked,
     CodeRejected,
-    CursorExpired,
-    InvalidResponse,
     Misconfigured,
     ProviderError,
-    ProviderUnavailable,
-    RateLimited,
     ScopeMissing,
 )
 from tests.providers.contract_listing import ListingContract
+from tests.providers.contract_trouble import TROUBLES, TroubleContract
 from tests.providers.contract_world import Connected, OAuth2World
 
-TROUBLES: dict[str, type[ProviderError]] = {
-    "rate_limited": RateLimited,
-    "server_error": ProviderUnavailable,
-    "html": InvalidResponse,
-    "nothing": InvalidResponse,
-    "too_much": AnswerTooLarge,
-    "cut_off": AnswerLost,
-}
 
-
-class ProviderContract(ListingContract):
+class ProviderContract(TroubleContract, ListingContract):
     """Inherit as `Test…` with a fixture `world`; pytest does the rest."""
 
     @pytest.fixture
@@ -89,17 +75,14 @@ class ProviderContract(ListingContract):
         with pytest.raises(ScopeMissing):
             connected.page()
 
-    def test_access_taken_back(self, connected: Connected) -> None:
+    def test_nothing_is_refreshed_when_access_was_taken_back(self, connected: Connected) -> None:
         connected.world.take_access_back()
-        for target in ("userinfo", "calendars", "events"):
-            with pytest.raises(AccessTokenRejected):
-                connected.call(target)
         with pytest.raises(AuthorizationRevoked):
             connected.refresh()
 
     def test_revoking_twice(self, connected: Connected) -> None:
-        connected.call("revoke")
-        connected.call("revoke")
+        connected.revoke()
+        connected.revoke()
         with pytest.raises(AuthorizationRevoked):
             connected.refresh()
 
@@ -108,58 +91,32 @@ class ProviderContract(ListingContract):
             connected.refresh(replace(connected.registration, client_secret="wrong"))
         connected.refresh()  # the connection is none the worse
 
-    def test_a_wrong_access_token(self, connected: Connected) -> None:
-        connected.tokens = replace(connected.tokens, access_token="wrong")
-        for target in ("userinfo", "calendars", "events"):
-            with pytest.raises(AccessTokenRejected):
-                connected.call(target)
-
     # Trouble
-
-    def test_a_lost_cursor(self, connected: Connected) -> None:
-        cursor = connected.listing().cursor
-        connected.world.trouble("gone", "events")
-        with pytest.raises(CursorExpired):
-            connected.page(cursor=cursor)
-        assert connected.listing(cursor).events == []
 
     @pytest.mark.parametrize(
         ("target", "kind", "error"),
         [
             (target, kind, error)
-            for target in ("token", "userinfo", "calendars", "events", "revoke")
+            for target in ("token", "revoke")
             for kind, error in TROUBLES.items()
             # RFC 7009 section 2.2: what a revocation's 200 says is ignored.
-            # A page that is too large may be asked for in parts: each adapter's own tests.
-            if (target, kind)
-            not in {("revoke", "html"), ("revoke", "nothing"), ("events", "too_much")}
+            if (target, kind) not in {("revoke", "html"), ("revoke", "nothing")}
         ],
     )
-    def test_trouble(
+    def test_trouble_with_tokens(
         self, connected: Connected, target: str, kind: str, error: type[ProviderError]
     ) -> None:
         if target == "revoke" and not connected.registration.endpoints.revocation:
             pytest.skip("the provider has no revocation endpoint")
+        call: Callable[[], object] = connected.refresh if target == "token" else connected.revoke
         connected.world.trouble(kind, target)
         with pytest.raises(error) as raised:
-            connected.call(target)
+            call()
         assert type(raised.value) is error
         assert not raised.value.permanent
         if kind == "rate_limited":
             assert raised.value.retry_after is not None
-        connected.call(target)  # it was one request's trouble
-
-    @pytest.mark.parametrize("target", ["userinfo", "calendars", "events"])
-    def test_an_access_token_that_expired(self, connected: Connected, target: str) -> None:
-        connected.world.trouble("unauthorized", target)
-        with pytest.raises(AccessTokenRejected):
-            connected.call(target)
-        connected.call(target)
-
-    def test_a_limit_of_the_provider_is_no_refusal(self, connected: Connected) -> None:
-        connected.world.trouble("quota", "events")
-        with pytest.raises(RateLimited):
-            connected.call("events")
+        call()  # it was one request's trouble
 
     @pytest.mark.parametrize(
         ("kind", "error"),
@@ -171,8 +128,3 @@ class ProviderContract(ListingContract):
         connected.world.trouble(kind, "token")
         with pytest.raises(error):
             connected.refresh()
-
-    def test_silence(self, connected: Connected) -> None:
-        connected.world.trouble("hang", "events")
-        with pytest.raises(ProviderUnavailable):
-            connected.call("events", connected.world.patient_for(0.3))

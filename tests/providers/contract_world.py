@@ -6,16 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from typing import ClassVar
 from zoneinfo import ZoneInfo
-
-import msgspec
 
 from providers import oauth2
 from providers.base import (
     Access,
     Account,
     ClientRegistration,
-    CredentialProvider,
     EventPage,
     EventQuery,
     Http,
@@ -28,6 +26,7 @@ from providers.base import (
     TokenSet,
     Window,
 )
+from providers.errors import ProviderError
 
 ZONE = "Europe/Berlin"
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
@@ -78,6 +77,12 @@ class World(ABC):
     email_is_verified = True
     lists_in_pages = True
     takes_windows_zones = True
+    # Where this provider's errors are others than those of `contract_trouble`, by trouble.
+    own_errors: ClassVar[Mapping[str, type[ProviderError]]] = {}
+    # Why what was granted cannot be spoilt, or a cursor not be lost; empty where it can.
+    is_open_to_all = ""
+    keeps_no_cursors = ""
+    targets: tuple[str, ...] = ("account", "calendars", "events")
 
     @abstractmethod
     def connect(self) -> Session:
@@ -117,6 +122,19 @@ class World(ABC):
     def patient_for(self, seconds: float) -> Http:
         """An `Http` that waits no longer for an answer."""
 
+    @abstractmethod
+    def trouble(self, kind: str, target: str) -> None:
+        """The next request to `target` fails so: to one of `targets`, or by OAuth also to token or
+        revoke.
+        """
+
+    def calm(self) -> None:  # noqa: B027  most troubles are one request's
+        """End all troubles."""
+
+    @abstractmethod
+    def take_access_back(self) -> None:
+        """The person ends what they have granted, or changes what they had entered."""
+
 
 class OAuth2World(World):
     """One that is reached by OAuth."""
@@ -131,14 +149,6 @@ class OAuth2World(World):
     @abstractmethod
     def authorize(self, url: str, *, scopes: tuple[str, ...] | None = None) -> Mapping[str, str]:
         """Walk through the provider's pages, ticking only `scopes`; what the browser brings."""
-
-    @abstractmethod
-    def take_access_back(self) -> None:
-        """The person ends the grant at the provider."""
-
-    @abstractmethod
-    def trouble(self, kind: str, target: str) -> None:
-        """The next request to `target` (token, userinfo, calendars, events, revoke) fails so."""
 
 
 @dataclass
@@ -205,6 +215,20 @@ class Session(ABC):
     @abstractmethod
     def listing(self, cursor: str = "", *, http: Http | None = None) -> Listing:
         """All events; with a cursor those that changed since."""
+
+    @abstractmethod
+    def spoil(self) -> None:
+        """From now on bring an access that is wrong."""
+
+    def call(self, target: str, http: Http | None = None) -> object:
+        """A request to one of the world's targets."""
+        used = http or self.world.http
+        calls: dict[str, Callable[[], object]] = {
+            "account": lambda: self.provider.fetch_account(used, self.access),
+            "calendars": lambda: self.provider.list_calendars(used, self.access),
+            "events": lambda: self.page(http=used),
+        }
+        return calls[target]()
 
 
 class Connected(Session):
@@ -278,99 +302,10 @@ class Connected(Session):
             if not (page_token := page.next_page_token):
                 return found
 
-    def call(self, target: str, http: Http | None = None) -> object:
-        """A request to what `World.trouble` calls `target`."""
-        used, token = http or self.world.http, self.tokens.access_token
-        calls: dict[str, Callable[[], object]] = {
-            "userinfo": lambda: self.provider.fetch_account(used, self.access),
-            "calendars": lambda: self.provider.list_calendars(used, self.access),
-            "events": lambda: self.page(http=used),
-            "token": self.refresh,
-            "revoke": lambda: oauth2.revoke(used, self.provider, self.registration, token=token),
-        }
-        return calls[target]()
+    def spoil(self) -> None:
+        self.tokens = replace(self.tokens, access_token="wrong")
 
-
-class EnteredWorld(World):
-    """One that is reached with what a person enters."""
-
-    provider: CredentialProvider
-    address: str
-    user: str
-    secret: str
-    email_is_verified = False
-    lists_in_pages = False
-
-    def connect(self) -> Session:
-        return Entered(self)
-
-
-class Entered(Session):
-    """A session by address and password. A listing of changes is compared with the one before, as
-    the sync does it: an object's version says nothing of its single occurrences.
-    """
-
-    provider: CredentialProvider
-
-    def __init__(self, world: EnteredWorld) -> None:
-        super().__init__(world)
-        self._access = world.provider.sign_in(
-            world.http, address=world.address, user=world.user, secret=world.secret
+    def revoke(self) -> None:
+        oauth2.revoke(
+            self.world.http, self.provider, self.registration, token=self.tokens.access_token
         )
-        self._objects: dict[str, dict[str, RemoteEvent]] = {}
-
-    @property
-    def access(self) -> Access:
-        return self._access
-
-    def account(self) -> Account:
-        return self.provider.fetch_account(self.world.http, self._access)
-
-    def page(
-        self, *, http: Http | None = None, cursor: str = "", page_token: str = ""
-    ) -> ObjectPage:
-        return self.provider.fetch_events(
-            http or self.world.http,
-            self._access,
-            EventQuery(self.world.calendar_id, WINDOW, cursor, page_token),
-        )
-
-    def listing(self, cursor: str = "", *, http: Http | None = None) -> Listing:
-        before = {key: dict(events) for key, events in self._objects.items()} if cursor else {}
-        now = dict(before)
-        pages: list[ObjectPage] = []
-        found = Listing(pages, [], [])
-        page_token = ""
-        while True:
-            page = self.page(http=http, cursor=cursor, page_token=page_token)
-            assert bool(page.next_page_token) != bool(page.next_cursor)
-            objects, invalid = page.read(page.versions)
-            assert {item.id: item.etag for item in objects}.items() <= page.versions.items()
-            pages.append(page)
-            found.invalid += invalid
-            if page.complete:
-                now = {}
-            now |= {item.id: {event.id: event for event in item.events} for item in objects}
-            for key in page.removed:
-                now.pop(key, None)
-            if not (page_token := page.next_page_token):
-                break
-        self._objects = now
-        earlier = {key: event for events in before.values() for key, event in events.items()}
-        living = {key: event for events in now.values() for key, event in events.items()}
-        found.events += [
-            event
-            for key, event in living.items()
-            if key not in earlier or not _same(event, earlier[key])
-        ]
-        found.gone = earlier.keys() - living.keys()
-        return found
-
-
-def _same(event: RemoteEvent, other: RemoteEvent) -> bool:
-    """Whether both say the same, whatever their version is."""
-    one, two = (
-        msgspec.structs.replace(each, etag="", remote_updated_at=None, details={})
-        for each in (event, other)
-    )
-    return one == two

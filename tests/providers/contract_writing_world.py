@@ -44,7 +44,7 @@ class WritingWorld(ABC):
         """Whether the last write let the provider tell the attendees."""
 
     @abstractmethod
-    def trouble(self, kind: str) -> None:
+    def trouble(self, kind: str, target: str = "events") -> None:
         """The next request about events fails so: `rate_limited`, `server_error`, `quota`."""
 
     def meetings_take_time(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler
 
-from tests.soak.hostile import HostileServer, Reply
+from tests.hostile import HostileServer, Reply
 from tests.soak.objects import ZONE, Item, calendar
 from tests.soak.sides import Field, Link, Seen, Trouble
 from tests.soak.web_side import GRAVE, WebSide, unreadable

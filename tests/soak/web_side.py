@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl
 
+from tests.hostile import HostileServer, Order
 from tests.sandbox.browser import FormBrowser, Page
-from tests.soak.hostile import HostileServer, Order
 from tests.soak.object_edits import ObjectEdits, Shelf
 from tests.soak.objects import Entry, Item
 from tests.soak.sides import Field, Link, Manage, Seen, Trouble

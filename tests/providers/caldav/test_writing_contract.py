@@ -84,7 +84,7 @@ class CalDavWritingWorld(CalDavWorld, WritingWorld):
     def told(self) -> bool:
         raise NotImplementedError
 
-    def trouble(self, kind: str) -> None:
+    def trouble(self, kind: str, target: str = "events") -> None:
         self.troubled.next = TROUBLES[kind]
 
 

@@ -11,7 +11,8 @@ from providers.base import Http
 from providers.caldav.provider import CalDavProvider
 from providers.http import HttpClient
 from tests.caldav_servers import CalDavServer
-from tests.providers.contract_world import ZONE, Details, EnteredWorld, When, wall
+from tests.providers.contract_entered import EnteredWorld
+from tests.providers.contract_world import ZONE, Details, When, wall
 
 _PARTSTAT = {"needs_action": "NEEDS-ACTION"}
 
@@ -73,9 +74,13 @@ class CalDavWorld(EnteredWorld):
         self.calendar_id = server.make_calendar("Contract", zone=ZONE)
         self.objects: dict[str, Object] = {}
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Where the adapter may go."""
+        return frozenset({self.server.host})
+
     def patient_for(self, seconds: float) -> Http:
-        allowed = frozenset({self.server.host})
-        return HttpClient(user_agent="contract", allowed_hosts=allowed, read_timeout=seconds)
+        return HttpClient(user_agent="contract", allowed_hosts=self.hosts, read_timeout=seconds)
 
     def store(self, item: Object, key: str = "") -> str:
         """Store an object, new or in place of another; its id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -154,6 +155,7 @@ def test_only_objects_that_are_wanted_are_read(http: HttpClient, server: FeedSer
         (" webcal://a.example/x.ics ", "https://a.example/x.ics"),
         ("WEBCALS://a.example/x.ics", "https://a.example/x.ics"),
         ("a.example/x.ics?key=1", "https://a.example/x.ics?key=1"),
+        ("webcal://anna%40b:p%2Fw@a.example/x.ics", "https://anna%40b:p%2Fw@a.example/x.ics"),
     ],
 )
 def test_addresses(entered: str, url: str) -> None:
@@ -175,6 +177,27 @@ def test_redirects_are_followed_and_end(http: HttpClient, server: FeedServer) ->
     server.answers = [elsewhere] * 9
     with pytest.raises(InvalidResponse):
         fetch(http, server)
+
+
+def test_an_address_with_a_password(http: HttpClient, server: FeedServer) -> None:
+    address = server.url.replace("://", "://anna%40b:p%3Aw@")
+    server.answers = [Answer(302, {"Location": "/private-canary/basic.ics"})]
+    access = PROVIDER.sign_in(http, address=address, user="", secret="")
+    proof = f"Basic {base64.b64encode(b'anna@b:p:w').decode()}"
+    assert [asked.get("Authorization") for asked in server.asked] == [proof, proof]
+    assert PROVIDER.fetch_calendar(http, access, CALENDAR_ID).name == server.host.partition(":")[0]
+
+
+def test_another_server_learns_nothing_of_a_password(server: FeedServer) -> None:
+    other = FeedServer()
+    other.text = server.text
+    server.answers = [Answer(302, {"Location": other.url})]
+    http = HttpClient(user_agent="feeds", allowed_hosts=frozenset({server.host, other.host}))
+    address = server.url.replace("://", "://anna:secret@")
+    PROVIDER.sign_in(http, address=address, user="", secret="")
+    other.close()
+    assert "Authorization" in server.asked[0]
+    assert "Authorization" not in other.asked[0]
 
 
 def test_a_redirect_to_where_nobody_may_go(http: HttpClient, server: FeedServer) -> None:

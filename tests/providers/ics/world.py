@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar, Protocol
 from urllib.parse import urlsplit
 
-from providers.base import Http
+from providers.base import Access, Http
+from providers.errors import (
+    CalendarForbidden,
+    CalendarNotFound,
+    FeedTooLarge,
+    NotACalendar,
+    ProviderError,
+    ProviderUnavailable,
+)
 from providers.http import HttpClient
 from providers.ical.reader import split_id
 from providers.ics.provider import CALENDAR_ID, IcsProvider
-from tests.providers.contract_world import TODAY, ZONE, Details, EnteredWorld, When, wall
-from tests.providers.ics.server import FeedServer
+from tests.providers.contract_entered import EnteredWorld
+from tests.providers.contract_world import TODAY, ZONE, Details, When, wall
+from tests.providers.ics.server import SECRET
 
 _ANSWERS = {"needs_action": "NEEDS-ACTION"}
 
@@ -103,14 +114,35 @@ class Calendar:
         return "\r\n".join([*lines, "END:VCALENDAR", ""])
 
 
+class Feed(Protocol):
+    """A web server with one feed."""
+
+    text: str
+
+    @property
+    def url(self) -> str: ...
+
+
 class IcsWorld(EnteredWorld):
     """A feed on a web server."""
 
     provider = IcsProvider()
     email = user = secret = ""
     calendar_id = CALENDAR_ID
+    own_errors: ClassVar[Mapping[str, type[ProviderError]]] = {
+        "html": NotACalendar,
+        "nothing": NotACalendar,
+        "too_much": FeedTooLarge,
+        "quota": ProviderUnavailable,
+        "unauthorized": CalendarForbidden,
+        "wrong": CalendarNotFound,
+    }
+    keeps_no_cursors = "a feed is fetched as a whole: its cursor only saves reading it again"
+    targets = ("calendars", "events")
+    asks_for_no_password = "a feed has no password: its address is the secret"
+    secret_part = SECRET
 
-    def __init__(self, server: FeedServer) -> None:
+    def __init__(self, server: Feed) -> None:
         self._server = server
         self._calendar = Calendar()
         self.http = self.patient_for(15)
@@ -153,6 +185,9 @@ class IcsWorld(EnteredWorld):
     def delete(self, event_id: str) -> None:
         self._calendar.delete(event_id)
         self._publish()
+
+    def spoilt(self, access: Access) -> Access:
+        return replace(access, address=f"{access.address}-wrong")
 
     def damage(self, body: bytes, event_id: str) -> bytes:
         pattern = rb"(UID:" + event_id.encode() + rb"\r\n.*?DTSTART)[^\r]*"

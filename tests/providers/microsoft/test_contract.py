@@ -24,5 +24,5 @@ class TestMicrosoft(ProviderContract):
 
     def test_revoking_twice(self, connected: Connected) -> None:
         """There is nothing that could be revoked at Microsoft, so nothing is."""
-        connected.call("revoke")
+        connected.revoke()
         assert connected.refresh().access_token

@@ -151,7 +151,7 @@ class MicrosoftWorld(OAuth2World):
         self._sandbox.control("POST", "revoke", {"email": self.email})
 
     def trouble(self, kind: str, target: str) -> None:
-        self._sandbox.trouble(kind, target)
+        self._sandbox.trouble(kind, {"account": "userinfo"}.get(target, target))
 
     def damage(self, body: bytes, event_id: str) -> bytes:
         page = json.loads(body)
