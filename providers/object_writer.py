@@ -82,8 +82,10 @@ class ObjectWriter(RunWriter):
         if page.complete and not self._full:
             self._turn_full()
         known = self._known(page.versions)
-        changed = [key for key, etag in page.versions.items() if self._is_to_read(known, key, etag)]
-        seen = list(known.keys() - set(changed))
+        changed: list[str] = []
+        seen: list[str] = []
+        for key, etag in page.versions.items():
+            (changed if self._is_to_read(known, key, etag) else seen).append(key)
         for portion in self._read(page, changed, pool):
             self._write(portion)
             # What could not be read is there nevertheless: its last good events stay.

@@ -27,7 +27,7 @@ from providers.caldav.collection import (
     is_same_version,
 )
 from providers.caldav.errors import failure
-from providers.caldav.multistatus import DAV, Multistatus, calendar_query, propfind, sync_collection
+from providers.caldav.multistatus import DAV, Members, calendar_query, propfind, sync_collection
 from providers.caldav.presets import oddities_of
 from providers.caldav.session import LISTING_BYTES
 from providers.errors import AnswerTooLarge, CursorExpired, InvalidResponse
@@ -138,15 +138,15 @@ def _versions(collection: CalendarCollection, query: EventQuery) -> dict[str, st
         pass
     else:
         if answer.status not in {413, 507}:
-            return _objects(collection, answer.multistatus())
+            return _objects(collection, answer.members())
     ends = (_utc(query.window.start), _utc(query.window.end))
     answer = session.ask("REPORT", url, calendar_query(*ends), depth="1", max_bytes=LISTING_BYTES)
-    return _objects(collection, answer.multistatus())
+    return _objects(collection, answer.members())
 
 
-def _objects(collection: CalendarCollection, found: Multistatus) -> dict[str, str]:
+def _objects(collection: CalendarCollection, found: Members) -> dict[str, str]:
     versions: dict[str, str] = {}
-    for member in found.members:
+    for member in found:
         if member.status or collection.is_itself(found.url, member.href):
             continue
         kind = member.text(_TYPE).partition(";")[0].strip().lower()
@@ -172,12 +172,12 @@ def _changes(collection: CalendarCollection, token: str, reader: Callable[[str],
         raise CursorExpired(f"The server answered HTTP {answer.status} to its sync token.")
     if answer.status not in {200, 207}:
         raise failure(answer.response)
+    found = answer.members()
+    collection.url = found.url
     try:
-        found = answer.multistatus()
+        versions, removed, more = _sorted(collection, found)
     except InvalidResponse:
         raise CursorExpired("The server's changes cannot be read.") from None
-    collection.url = found.url
-    versions, removed, more = _sorted(collection, found)
     if not found.sync_token or (more and found.sync_token == token):
         raise CursorExpired("The server's changes do not say where they end.")
     following = f"{_SYNC}:{found.sync_token}"
@@ -192,13 +192,13 @@ def _changes(collection: CalendarCollection, token: str, reader: Callable[[str],
 
 
 def _sorted(
-    collection: CalendarCollection, found: Multistatus
+    collection: CalendarCollection, found: Members
 ) -> tuple[dict[str, str], list[str], bool]:
     """The living with their versions, the removed, and whether there is more (RFC 6578, 3.6)."""
     versions: dict[str, str] = {}
     removed: dict[str, None] = {}
     more = False
-    for member in found.members:
+    for member in found:
         path = urls.path_of(found.url, member.href)
         if collection.is_itself(found.url, member.href):
             more = more or member.status == 507

@@ -1,15 +1,15 @@
 """WebDAV's XML: what is asked, and what is answered (RFC 4918 sections 9, 13 and 14).
 
-Written and read with lxml, without DTDs, entities, network or huge trees. An answer is read
-response by response, so that a listing of ten thousand events never stands in memory as a tree.
+Written and read with lxml, without DTDs, entities, network or huge trees.
 """
 
 from __future__ import annotations
 
-import io
+import codecs
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 from lxml import etree
 
@@ -33,6 +33,8 @@ _REFERENCE = re.compile(
     r"&#(?:0*(?:[0-8]|1[124-9]|2\d|3[01])|[xX]0*(?:[0-8bcefBCEF]|1[0-9a-fA-F]"
     r"|[dD][89a-fA-F][0-9a-fA-F]{2}|[fF]{3}[eE]|[fF]{4}));"
 )
+# Of a body that are read at once, and how far back a reference can have begun.
+_PIECE, _LONGEST_REFERENCE = 64 * 1024, 64
 _OKAY = range(200, 300)
 
 
@@ -69,23 +71,22 @@ class Member:
         return self.properties[name].names if name in self.properties else frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Multistatus:
-    """`url` is what answered, after redirects: hrefs are relative to it."""
+class Members:
+    """The members of a 207's body, read as they are iterated over: a listing of a hundred thousand
+    objects never stands in memory as such. `url` is what answered, after redirects: hrefs are
+    relative to it. `sync_token` is known afterwards.
 
-    url: str
-    members: list[Member]
-    sync_token: str = ""
+    Iterating raises InvalidResponse: it is no multistatus (HTML, nothing), or cut off, which may
+    show only at its end.
+    """
 
+    def __init__(self, url: str, body: bytes) -> None:
+        self.url, self.sync_token = url, ""
+        self._body = body
 
-def read_multistatus(url: str, body: bytes) -> Multistatus:
-    """A 207's body. Raises InvalidResponse: it is no multistatus (HTML, nothing, cut off)."""
-    members: list[Member] = []
-    token, is_multistatus = "", False
-    try:
-        for event, element in etree.iterparse(
-            io.BytesIO(_cleaned(body)),
-            events=("start", "end"),
+    def __iter__(self) -> Iterator[Member]:
+        parser = etree.XMLPullParser(
+            ("start", "end"),
             # No others: each that is shown becomes an object of Python's.
             tag=(f"{DAV}multistatus", f"{DAV}response", f"{DAV}sync-token"),
             encoding="utf-8",
@@ -95,20 +96,40 @@ def read_multistatus(url: str, body: bytes) -> Multistatus:
             huge_tree=False,
             remove_comments=True,
             remove_pis=True,
-        ):
-            if event == "start":
-                if not is_multistatus:
-                    is_multistatus = _is_root(element)
-            elif element.tag == f"{DAV}response":
-                members += _members(element)
-                _forget(element)
-            elif element.tag == f"{DAV}sync-token" and _is_below_root(element):
-                token = _text(element)
-    except etree.LxmlError:
-        raise InvalidResponse("The server's answer is not the XML that WebDAV promises.") from None
-    if not is_multistatus:
-        raise InvalidResponse("The server's answer is no multistatus.")
-    return Multistatus(url, members, token)
+        )
+        is_multistatus = False
+        try:
+            for piece in filter(None, _cleaned(self._body)):
+                parser.feed(piece)
+                for event, element in _seen(parser):
+                    if event == "start":
+                        if not is_multistatus:
+                            is_multistatus = _is_root(element)
+                    elif element.tag == f"{DAV}response":
+                        yield from _members(element)
+                        _forget(element)
+                    elif element.tag == f"{DAV}sync-token" and _is_below_root(element):
+                        self.sync_token = _text(element)
+            parser.close()
+        except etree.LxmlError:
+            raise InvalidResponse(
+                "The server's answer is not the XML that WebDAV promises."
+            ) from None
+        if not is_multistatus:
+            raise InvalidResponse("The server's answer is no multistatus.")
+
+
+@dataclass(frozen=True, slots=True)
+class Multistatus:
+    """All members of an answer that is not long."""
+
+    url: str
+    members: list[Member]
+
+
+def read_multistatus(url: str, body: bytes) -> Multistatus:
+    """A 207's body as a whole. Raises as Members does."""
+    return Multistatus(url, list(Members(url, body)))
 
 
 def preconditions(body: bytes) -> frozenset[str]:
@@ -128,7 +149,7 @@ def _error(body: bytes) -> list[etree._Element]:
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, encoding="utf-8"
     )
     try:
-        root = etree.fromstring(_cleaned(body[:65536]), parser)
+        root = etree.fromstring(b"".join(_cleaned(body[:65536])), parser)
     except (etree.LxmlError, ValueError):
         return []
     return list(root.iter("*")) if root is not None and root.tag == f"{DAV}error" else []
@@ -184,11 +205,29 @@ def _written(root: etree._Element) -> bytes:
     return etree.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def _cleaned(body: bytes) -> bytes:
-    text = body.translate(None, _CONTROL).decode("utf-8-sig", "replace").lstrip()
-    for character in _NO_CHARACTERS:
-        text = text.replace(character, "")
-    return (_REFERENCE.sub("", text) if "&#" in text else text).encode()
+def _cleaned(body: bytes) -> Iterator[bytes]:
+    """The body without what no XML may have, in pieces."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
+    kept, has_begun = "", False
+    for start in range(0, max(len(body), 1), _PIECE):
+        piece = body[start : start + _PIECE].translate(None, _CONTROL)
+        text = kept + decoder.decode(piece, final=start + _PIECE >= len(body))
+        for character in _NO_CHARACTERS:
+            text = text.replace(character, "")
+        if not has_begun:
+            text = text.lstrip()
+        # A reference may go on in the next piece.
+        cut = text.rfind("&", -_LONGEST_REFERENCE)
+        is_open = cut >= 0 and ";" not in text[cut:]
+        text, kept = (text[:cut], text[cut:]) if is_open else (text, "")
+        has_begun = has_begun or bool(text)
+        yield (_REFERENCE.sub("", text) if "&#" in text else text).encode()
+    yield kept.encode()
+
+
+def _seen(parser: etree.XMLPullParser) -> Iterator[tuple[str, etree._Element]]:
+    """Begun and ended elements; there are no other events."""
+    return cast("Any", parser.read_events())  # type: ignore[no-any-return]
 
 
 def _is_root(element: etree._Element) -> bool:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from providers.base import Access, Http, Response
 from providers.caldav import auth, multistatus, urls
 from providers.caldav.errors import failure
-from providers.caldav.multistatus import DAV, Member, Multistatus
+from providers.caldav.multistatus import DAV, Member, Members, Multistatus
 from providers.errors import (
     AccessTokenRejected,
     AddressBlocked,
@@ -45,9 +45,14 @@ class Answer:
         """Its members. Some servers say 200 where 207 is meant. Raises as `failure` when it is an
         answer of another kind.
         """
+        members = self.members()
+        return Multistatus(members.url, list(members))
+
+    def members(self) -> Members:
+        """The same, one by one. Raises when it is iterated over, too: as Members does."""
         if self.status not in {200, 207}:
             raise failure(self.response)
-        return multistatus.read_multistatus(self.url, self.response.body)
+        return Members(self.url, self.response.body)
 
 
 class Session:
