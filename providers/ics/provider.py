@@ -28,6 +28,7 @@ from providers.base import (
     Window,
 )
 from providers.errors import (
+    AddressBlocked,
     CalendarNotFound,
     CursorExpired,
     FeedTooLarge,
@@ -112,9 +113,18 @@ class IcsProvider(CredentialProvider):
     )
 
     def sign_in(self, http: Http, *, address: str, user: str, secret: str) -> Access:  # noqa: ARG002
-        """Fetch the feed once. Raises NotACalendar, FeedTooLarge, and as `transport.fetch`."""
+        """Fetch the feed once, by https where http is not allowed. Raises NotACalendar,
+        FeedTooLarge, and as `transport.fetch`.
+        """
         url = transport.address_of(address)
-        _split(transport.fetch(http, url))
+        try:
+            fetched = transport.fetch(http, url)
+        except AddressBlocked:
+            if not url.startswith("http://"):
+                raise
+            url = url.replace("http://", "https://", 1)
+            fetched = transport.fetch(http, url)
+        _split(fetched)
         return Access(address=url, secret="")
 
     def fetch_account(self, http: Http, access: Access) -> Account:  # noqa: ARG002

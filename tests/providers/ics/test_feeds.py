@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 
 from calendars.models import Event
-from providers.base import Access, EventQuery, Window
+from providers.base import Access, EventQuery, Response, Window
 from providers.errors import (
     AddressBlocked,
     AuthorizationRevoked,
@@ -168,6 +168,29 @@ def test_addresses(entered: str, url: str) -> None:
 def test_what_is_no_address(entered: str) -> None:
     with pytest.raises(NotACalendar):
         address_of(entered)
+
+
+class HttpsOnly:
+    """An `Http` that allows https alone, in front of a server that knows http alone."""
+
+    def __init__(self, http: HttpClient) -> None:
+        self.http = http
+        self.asked: list[str] = []
+
+    def request(self, method: str, url: str, **given: Any) -> Response:
+        self.asked.append(url)
+        if url.startswith("http:"):
+            raise AddressBlocked("not https")
+        return self.http.request(method, url.replace("https:", "http:", 1), **given)
+
+
+def test_http_where_it_is_not_allowed(http: HttpClient, server: FeedServer) -> None:
+    door = HttpsOnly(http)
+    access = PROVIDER.sign_in(door, address=server.url, user="", secret="")
+    assert access.address == server.url.replace("http:", "https:", 1)
+    assert door.asked == [server.url, access.address]
+    with pytest.raises(AddressBlocked):
+        PROVIDER.sign_in(http, address="https://169.254.169.254/x", user="", secret="")
 
 
 def test_redirects_are_followed_and_end(http: HttpClient, server: FeedServer) -> None:
