@@ -53,6 +53,8 @@ SETTINGS = {
     "AUTHORIZATION_STARTS_PER_MINUTE": "100000",
 }
 
+_NO_CHILDREN = "Could not start worker processes"
+
 
 @dataclass
 class World:
@@ -60,7 +62,7 @@ class World:
 
     `grave` are accounts whose grant was ended, `silenced` those told to wait for long, `paused`
     configurations whose registration was refused: what only a person or the operator can mend.
-    `fallen` are processes that have ended by themselves.
+    `fallen` are processes that have ended by themselves, `_bereft` those whose child was killed.
     """
 
     postgres: Server
@@ -76,8 +78,10 @@ class World:
     silenced: set[str] = field(default_factory=set)
     paused: set[str] = field(default_factory=set)
     fallen: list[str] = field(default_factory=list)
+    _bereft: set[str] = field(default_factory=set)
 
     def start(self, name: str) -> None:
+        self._bereft.discard(name)
         self.processes.start(name, self.commands[name])
 
     def kill(self, name: str) -> None:
@@ -97,6 +101,7 @@ class World:
             return False
         with suppress(ProcessLookupError):
             os.kill(children[int(which * len(children))], signal.SIGKILL)
+        self._bereft.add(name)
         if name == "web":  # what it had begun; new calls wait for the other child
             self.web_trouble_until = max(self.web_trouble_until, time.monotonic())
         return True
@@ -154,9 +159,16 @@ class World:
         """Restart processes that have ended by themselves, and remember their names."""
         for name in self.commands:
             if self.processes.is_known(name) and not self.processes.is_running(name):
-                self.fallen.append(name)
+                if not self._gave_up(name):
+                    self.fallen.append(name)
                 self.processes.stop(name, signal.SIGKILL)
                 self.start(name)
+
+    def _gave_up(self, name: str) -> bool:
+        """Whether it is a worker that lost its only child while both were starting: Celery ends it
+        then, and whoever supervises it starts it again.
+        """
+        return name in self._bereft and _NO_CHILDREN in self.processes.log(name)[-4000:]
 
     def is_listing(self, link: Link, *, seconds: float) -> bool:
         """Wait so long until a full listing of it has stored a page and is under way."""
