@@ -39,12 +39,16 @@ def read_address(text: str, schemes: Mapping[str, str]) -> Entered:
         port = f":{parts.port}" if parts.port is not None else ""
     except (ValueError, LookupError):
         raise NotACalendar("What was entered is no address.") from None
-    path, query = (quote(part, safe=_SAFE) for part in (parts.path, parts.query))
     return Entered(
-        urlunsplit((scheme, f"{host}{port}", path, query, "")),
+        urlunsplit((scheme, f"{host}{port}", escaped(parts.path), escaped(parts.query), "")),
         unquote(parts.username or ""),
         unquote(parts.password or ""),
     )
+
+
+def escaped(text: str) -> str:
+    """A URL, or a part of one, in ASCII; what is escaped already stays as it is."""
+    return quote(text, safe=_SAFE)
 
 
 def _host(name: str) -> str:

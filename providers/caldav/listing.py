@@ -26,7 +26,6 @@ from providers.caldav.collection import (
     State,
     is_same_version,
 )
-from providers.caldav.errors import failure
 from providers.caldav.multistatus import DAV, Members, calendar_query, propfind, sync_collection
 from providers.caldav.presets import oddities_of
 from providers.caldav.session import LISTING_BYTES
@@ -170,8 +169,6 @@ def _changes(collection: CalendarCollection, token: str, reader: Callable[[str],
         raise CursorExpired("The server's changes cannot be asked for.") from None
     if answer.status in _BAD_TOKEN:
         raise CursorExpired(f"The server answered HTTP {answer.status} to its sync token.")
-    if answer.status not in {200, 207}:
-        raise failure(answer.response)
     found = answer.members()
     collection.url = found.url
     try:

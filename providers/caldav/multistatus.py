@@ -101,7 +101,7 @@ class Members:
         try:
             for piece in filter(None, _cleaned(self._body)):
                 parser.feed(piece)
-                for event, element in _seen(parser):
+                for event, element in cast("Iterator[tuple[str, Any]]", parser.read_events()):
                     if event == "start":
                         if not is_multistatus:
                             is_multistatus = _is_root(element)
@@ -118,6 +118,10 @@ class Members:
         if not is_multistatus:
             raise InvalidResponse("The server's answer is no multistatus.")
 
+    def whole(self) -> Multistatus:
+        """All of them, of an answer that is not long."""
+        return Multistatus(self.url, list(self))
+
 
 @dataclass(frozen=True, slots=True)
 class Multistatus:
@@ -129,7 +133,7 @@ class Multistatus:
 
 def read_multistatus(url: str, body: bytes) -> Multistatus:
     """A 207's body as a whole. Raises as Members does."""
-    return Multistatus(url, list(Members(url, body)))
+    return Members(url, body).whole()
 
 
 def preconditions(body: bytes) -> frozenset[str]:
@@ -223,11 +227,6 @@ def _cleaned(body: bytes) -> Iterator[bytes]:
         has_begun = has_begun or bool(text)
         yield (_REFERENCE.sub("", text) if "&#" in text else text).encode()
     yield kept.encode()
-
-
-def _seen(parser: etree.XMLPullParser) -> Iterator[tuple[str, etree._Element]]:
-    """Begun and ended elements; there are no other events."""
-    return cast("Any", parser.read_events())  # type: ignore[no-any-return]
 
 
 def _is_root(element: etree._Element) -> bool:

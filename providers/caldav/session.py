@@ -45,8 +45,7 @@ class Answer:
         """Its members. Some servers say 200 where 207 is meant. Raises as `failure` when it is an
         answer of another kind.
         """
-        members = self.members()
-        return Multistatus(members.url, list(members))
+        return self.members().whole()
 
     def members(self) -> Members:
         """The same, one by one. Raises when it is iterated over, too: as Members does."""

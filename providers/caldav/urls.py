@@ -9,21 +9,19 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
+from providers.addresses import escaped
 from providers.errors import InvalidResponse
 
 # Services whose accounts live on numbered hosts beside the one that people know.
 _PARTITIONED = ("icloud.com", "calendar.yahoo.com")
-# Characters of a URI (RFC 3986), and the sign of an escape.
-_SAFE = "/?#[]@!$&'()*+,;=:%~"
 
 
 def resolve(base: str, href: str) -> str:
     """`href` as an absolute URL that can be requested: without a fragment, in ASCII."""
     parts = _joined(base, href)
     plain = urlunsplit((parts.scheme, parts.netloc, parts.path, parts.query, ""))
-    escaped = quote(plain, safe=_SAFE)
     # As the door sends it: the Digest of a request covers its target to the letter.
-    return re.sub(r"%[0-9a-fA-F]{2}", lambda escape: escape[0].upper(), escaped)
+    return re.sub(r"%[0-9a-fA-F]{2}", lambda escape: escape[0].upper(), escaped(plain))
 
 
 def path_of(base: str, href: str) -> str:

@@ -27,7 +27,6 @@ TROUBLES: dict[str, type[ProviderError]] = {
     "too_much": AnswerTooLarge,
     "cut_off": AnswerLost,
 }
-TARGETS = ("account", "calendars", "events")
 
 
 class TroubleContract:
@@ -38,7 +37,7 @@ class TroubleContract:
         return world.connect()
 
     @pytest.mark.parametrize("kind", TROUBLES)
-    @pytest.mark.parametrize("target", TARGETS)
+    @pytest.mark.parametrize("target", World.targets)
     def test_trouble(self, connected: Session, target: str, kind: str) -> None:
         self._needs(connected, target)
         if (target, kind) == ("events", "too_much"):
@@ -52,7 +51,7 @@ class TroubleContract:
             assert raised.value.retry_after is not None
         connected.call(target)  # it was one request's trouble
 
-    @pytest.mark.parametrize("target", TARGETS)
+    @pytest.mark.parametrize("target", World.targets)
     def test_a_refusal(self, connected: Session, target: str) -> None:
         """An access token that has expired, or a server that has lost its mind for a moment."""
         self._needs(connected, target)
