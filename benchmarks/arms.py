@@ -22,19 +22,19 @@ import django
 
 django.setup()
 
-import urllib3  # noqa: E402  Django has to be set up before its models are loaded
-from celery.app.trace import build_tracer  # noqa: E402
-from django.db import connection, transaction  # noqa: E402
-from django.utils import timezone  # noqa: E402
+import urllib3
+from celery.app.trace import build_tracer
+from django.db import connection, transaction
+from django.utils import timezone
 
-from benchmarks import api, arrival, dialects, floor, scheduling  # noqa: E402
-from calendars import upsert  # noqa: E402
-from calendars.models import Event  # noqa: E402
-from providers.access import accesses_of  # noqa: E402
-from providers.base import EventQuery, RemoteEvent, Window  # noqa: E402
-from providers.models import ExternalCalendar, SyncRun  # noqa: E402
-from providers.outbound import http_client  # noqa: E402
-from providers.tasks import sync_external_calendar  # noqa: E402
+from benchmarks import api, arrival, dialects, floor, scheduling
+from calendars import upsert
+from calendars.models import Event
+from providers.access import accesses_of
+from providers.base import EventQuery, RemoteEvent, Window
+from providers.models import ExternalCalendar, SyncRun
+from providers.outbound import http_client
+from providers.tasks import sync_external_calendar
 
 Result = dict[str, float]
 # What a worker process makes once for each task, and calls for each message.

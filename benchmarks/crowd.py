@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from django.db.models import Model
 
 from benchmarks.stack import Place
 from tests.services import postgres_server
@@ -110,10 +111,11 @@ def fill(number: int) -> str:
     return str(source.pk)
 
 
-def _copies(model: type, changes: dict[str, str], others: str) -> str:
+def _copies(model: type[Model], changes: dict[str, str], others: str) -> str:
     """The INSERT of one copy of the table's only row for each of `others`, with these changes."""
-    meta = model._meta  # type: ignore[attr-defined]
-    columns = {field.column: f"row.{field.column}" for field in meta.local_concrete_fields}
+    meta = model._meta
+    names = [field.column for field in meta.local_concrete_fields if field.column]
+    columns = {name: f"row.{name}" for name in names}
     columns |= changes
     return (
         f"INSERT INTO {meta.db_table} ({', '.join(columns)})"

@@ -144,7 +144,7 @@ def _ours() -> int:
         writer = PageWriter(run=run, lease=lease)
         source = lease.external_calendar
         with transaction.atomic():
-            writer._finish(  # noqa: SLF001
+            writer._finish(  # noqa: SLF001  likewise
                 cursor=source.cursor, events_synced=source.events_synced, changed=False
             )
     return len(claimed)

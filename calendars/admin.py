@@ -15,17 +15,17 @@ from calendars.models import Calendar, Event
 COUNT_LIMIT = 10_000
 
 
-class CappedPaginator(Paginator):  # type: ignore[type-arg]
+class CappedPaginator(Paginator):
     """Counts no further than COUNT_LIMIT: counting a large table takes longer than showing it."""
 
     @cached_property
     def count(self) -> int:
-        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
+        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]  # here it is no other sequence
         return len(rows.order_by().values_list("pk", flat=True)[:COUNT_LIMIT])
 
 
 @admin.register(Calendar)
-class CalendarAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class CalendarAdmin(admin.ModelAdmin):
     """Deleting is the API's: connections are given back at the provider first."""
 
     list_display = ("name", "environment", "owner", "timezone", "created_at")
@@ -57,7 +57,7 @@ class CalendarAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Event)
-class EventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class EventAdmin(admin.ModelAdmin):
     """Read-only: the provider's calendar is where events are changed."""
 
     list_display = ("title", "calendar", "start_at", "end_at", "status", "all_day")

@@ -205,7 +205,7 @@ def represent_connection(connection: ProviderConnection) -> dict[str, Any]:
         "provider": getattr(connection, "identifier", None) or connection.configuration.identifier,
         "external_calendar_id": connection.external_calendar_id,
         "is_active": connection.is_active,
-        "last_sync_at": connection.last_sync_at,  # type: ignore[attr-defined]
+        "last_sync_at": connection.last_sync_at,  # type: ignore[attr-defined]  # annotated
         "status": connection.current_status,
         "account": connection.account_email or None,
         "last_error": error,
@@ -217,5 +217,5 @@ def represent_single_connection(connection: ProviderConnection) -> dict[str, Any
     """As `represent_connection`, of a connection with `events_quarantined` too."""
     return {
         **represent_connection(connection),
-        "events_quarantined": connection.events_quarantined,  # type: ignore[attr-defined]
+        "events_quarantined": connection.events_quarantined,  # type: ignore[attr-defined]  # annotated
     }

@@ -38,7 +38,7 @@ class LowerCaseEmail(forms.EmailField):
         return super().clean(value).lower()
 
 
-class PersonCreationForm(AdminUserCreationForm):  # type: ignore[type-arg]
+class PersonCreationForm(AdminUserCreationForm):
     email = LowerCaseEmail(max_length=254)
 
     class Meta:
@@ -46,7 +46,7 @@ class PersonCreationForm(AdminUserCreationForm):  # type: ignore[type-arg]
         fields = ("email",)
 
 
-class PersonChangeForm(UserChangeForm):  # type: ignore[type-arg]
+class PersonChangeForm(UserChangeForm):
     email = LowerCaseEmail(max_length=254)
 
     class Meta:
@@ -55,7 +55,7 @@ class PersonChangeForm(UserChangeForm):  # type: ignore[type-arg]
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
+class UserAdmin(DjangoUserAdmin):
     """People sign in by e-mail address; only superusers hand out privileges."""
 
     form = PersonChangeForm
@@ -83,12 +83,12 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         return super().has_delete_permission(request, obj) and _may_touch(request, obj)
 
 
-class RedirectURIInline(admin.TabularInline):  # type: ignore[type-arg]
+class RedirectURIInline(admin.TabularInline):
     model = RedirectURI
     extra = 0
 
 
-class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
+class MembershipInline(admin.TabularInline):
     model = Membership
     extra = 0
     autocomplete_fields = ("user",)
@@ -100,7 +100,7 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Environment)
-class EnvironmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class EnvironmentAdmin(admin.ModelAdmin):
     """Environments; their signing keys are made here and never read here."""
 
     list_display = ("name", "id", "timezone", "rate_limit_per_minute", "created_at")
@@ -166,7 +166,7 @@ class EnvironmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(EnvironmentToken)
-class EnvironmentTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class EnvironmentTokenAdmin(admin.ModelAdmin):
     """Tokens: issued, shown once, revoked. Never edited, but for their name and end."""
 
     list_display = ("name", "hint", "environment", "current_state", "last_used_at", "expires_at")
